@@ -1,0 +1,27 @@
+# `make demo` and `make test` do all the set-up themselves, in .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# TensorFlow's start-up notes (oneDNN, missing GPU libraries) hide what matters here.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py --output runs/demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# Editable, so that the tests and the demo run the files you see.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

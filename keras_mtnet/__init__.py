@@ -1,0 +1,40 @@
+"""Multi-Temporal Networks (MTNet) for human action recognition in video, for Keras 3.
+
+Names load on first use, so that `keras_mtnet.layers` and the networks work on a machine without
+TensorFlow and `keras-mtnet --help` answers at once.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# public name -> the module that defines it
+_NAMES = {
+    "MTNet": "models",
+    "MTNetS": "models",
+    "MTNetM": "models",
+    "MTNetL": "models",
+    "preprocess_input": "models",
+    "decode_predictions": "models",
+    "count_costs": "costs",
+    "to_mtconv": "surgery",
+    "predict_video": "prediction",
+    "evaluate_views": "evaluation",
+    "export_savedmodel": "export",
+}
+_MODULES = ("data", "layers", "models", "training")
+
+__all__ = [*sorted(_NAMES), *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
