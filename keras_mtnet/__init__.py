@@ -18,7 +18,6 @@ _NAMES = {
     "preprocess_input": "models",
     "decode_predictions": "models",
     "count_costs": "costs",
-    "to_mtconv": "surgery",
     "predict_video": "prediction",
     "evaluate_views": "evaluation",
     "export_savedmodel": "export",

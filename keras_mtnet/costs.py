@@ -1,0 +1,153 @@
+"""What a network costs: parameters, multiply-adds and activations, stage by stage."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import keras
+
+from keras_mtnet.layers.convolutions import TemporalDepthwiseConv3D
+from keras_mtnet.layers.recurrence import Recurrence
+
+Shape = Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class StageCosts:
+    """Costs of one stage, for one clip.
+
+    Attributes:
+        name: "stem", "stage1", ..., "head", or the layer's own name.
+        output_shape: without the batch.
+        params: weights, the moving statistics of batch normalisation included.
+        macs: multiply-adds of convolutions, dense layers and recurrent matrix products.
+        activations: numbers those put out.
+    """
+
+    name: str
+    output_shape: tuple[int, ...]
+    params: int
+    macs: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of a network for one clip: totals, and `stages` with the same of each stage."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    params: int
+    macs: int
+    activations: int
+    stages: list[StageCosts] = field(repr=False)
+
+    def __str__(self) -> str:
+        header = ("stage", "output", "params", "MACs", "activations")
+        rows = [(s.name, "x".join(map(str, s.output_shape)), *_figures(s)) for s in self.stages]
+        rows = [header, *rows, ("total", "", *_figures(self))]
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if i < 2 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        rule = "-" * max(map(len, lines))
+        title = f"{self.name}, one clip of {'x'.join(map(str, self.input_shape))}"
+        return "\n".join([title, rule, lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
+    """Counts what one clip costs.
+
+    Multiply-adds of convolutions, dense layers and recurrent products are counted, as in the
+    paper's tables ("GFLOPs" there); pooling, frame selection, resizing, normalisation and
+    activations count nothing.
+
+    Args:
+        model: a functional model of this package or of plain Keras layers.
+        input_shape: `(frames, height, width, channels)` of the clip; the model's own when None.
+
+    Returns:
+        `Costs`; `str(costs)` is a table.
+
+    Raises:
+        ValueError: if the shape is not fully known, or the model holds a layer with weights whose
+            multiply-adds this function does not know.
+    """
+    shape = tuple(model.input_shape[1:] if input_shape is None else input_shape)
+    if None in shape:
+        raise ValueError(
+            "Costs depend on the clip: pass input_shape=(frames, height, width, channels). "
+            f"Received: {shape}"
+        )
+    shapes = _layer_shapes(model, (1, *shape))
+    stages: dict[str, list] = {}
+    for layer in model.layers:
+        received, put_out = shapes[layer.name]
+        macs, activations = _layer_costs(layer, received)
+        stage = stages.setdefault(_stage(layer.name), [0, 0, 0, ()])
+        stage[0] += layer.count_params()
+        stage[1] += macs
+        stage[2] += activations
+        stage[3] = tuple(put_out[1:])
+    stages.pop("clips", None)
+    rows = [StageCosts(n, shape, p, m, a) for n, (p, m, a, shape) in stages.items()]
+    totals = [sum(getattr(r, f) for r in rows) for f in ("params", "macs", "activations")]
+    return Costs(model.name, shape, *totals, rows)
+
+
+def _stage(layer_name: str) -> str:
+    """stage2_block1 -> stage2, head_conv -> head; other layers stand for themselves."""
+    first = layer_name.split("_")[0]
+    if layer_name == "predictions":
+        return "head"
+    return first if first.startswith("stage") or first in ("stem", "head") else layer_name
+
+
+def _layer_shapes(model: keras.Model, input_shape: Shape) -> dict[str, tuple[Shape, Shape]]:
+    """Walks a functional model with shapes alone: what each layer receives and puts out."""
+    producers = {id(t): layer for layer in model.layers for t in keras.tree.flatten(layer.output)}
+    shapes: dict[str, tuple[Shape, Shape]] = {}
+    for layer in model.layers:  # in the order of the graph
+        if isinstance(layer, keras.layers.InputLayer):
+            shapes[layer.name] = (input_shape, input_shape)
+            continue
+        sources = [producers.get(id(t)) for t in keras.tree.flatten(layer.input)]
+        if None in sources:
+            raise ValueError(
+                f"count_costs follows layers only: the input of {layer.name!r} comes from a plain "
+                "operation. Wrap the operation in a layer."
+            )
+        received = [shapes[source.name][1] for source in sources]
+        received = received[0] if len(received) == 1 else received
+        shapes[layer.name] = (received, layer.compute_output_shape(received))
+    return shapes
+
+
+def _layer_costs(layer: keras.layers.Layer, received: Shape) -> tuple[int, int]:
+    """Multiply-adds and activations of a layer that receives this shape (batch of 1)."""
+    if hasattr(layer, "parts"):
+        parts = [_layer_costs(part, shape) for part, shape in layer.parts(received)]
+        return sum(macs for macs, _ in parts), sum(activations for _, activations in parts)
+    if isinstance(layer, Recurrence):
+        weights = layer.cell.kernel.shape[0] + layer.cell.recurrent_kernel.shape[0]
+        products = received[1] * layer.cell.kernel.shape[1]  # frames x gates
+        return weights * products, products
+    if not layer.weights or isinstance(layer, keras.layers.BatchNormalization):
+        return 0, 0
+    activations = math.prod(layer.compute_output_shape(received)[1:])
+    if isinstance(layer, TemporalDepthwiseConv3D):
+        return layer.kernel_size * activations, activations
+    if isinstance(layer, keras.layers.Dense | keras.layers.Conv3D):
+        return math.prod(layer.kernel.shape[:-1]) * activations, activations
+    raise ValueError(
+        f"count_costs does not know the multiply-adds of {type(layer).__name__} "
+        f"(layer {layer.name!r})."
+    )
+
+
+def _figures(costs: StageCosts | Costs) -> tuple[str, str, str]:
+    return (f"{costs.params:,}", f"{costs.macs:,}", f"{costs.activations:,}")

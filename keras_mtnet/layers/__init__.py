@@ -1,0 +1,17 @@
+"""Layers of Multi-Temporal Networks. They use `keras.ops` alone, so they run on every Keras backend."""
+
+from keras_mtnet.layers.mt_block import MTBlock
+from keras_mtnet.layers.mt_conv import MTConv
+from keras_mtnet.layers.peephole_lstm import PeepholeLSTMCell
+from keras_mtnet.layers.soft_pool import SoftPool
+from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
+from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
+
+__all__ = [
+    "MTBlock",
+    "MTConv",
+    "PeepholeLSTMCell",
+    "SoftPool",
+    "SqueezeAndRecursion",
+    "TripletCosineSelection",
+]

@@ -1,0 +1,52 @@
+"""Checks and defaults that several layers share."""
+
+from collections.abc import Sequence
+
+import keras
+
+# The authors' framework defaults (torch momentum 0.1): Keras' own 0.99 and 1e-3 leave the
+# statistics of short runs unusable.
+BN_MOMENTUM = 0.9
+BN_EPSILON = 1e-5
+
+
+def triple(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
+    """Returns `value` as (frames, height, width), each a positive int."""
+    values = (value,) * 3 if isinstance(value, int) else tuple(value)
+    if len(values) != 3 or not all(isinstance(v, int) and v > 0 for v in values):
+        raise ValueError(f"{name} must be a positive int or three of them. Received: {value!r}")
+    return values
+
+
+def check_clip_shape(shape: Sequence[int | None], layer: str) -> None:
+    """Refuses what is not `(N, T, H, W, C)` with a known number of channels."""
+    if len(shape) != 5 or shape[-1] is None:
+        raise ValueError(
+            f"{layer} takes clips of shape (batch, frames, height, width, channels) with a fixed "
+            f"number of channels. Received: input_shape={tuple(shape)}"
+        )
+
+
+def check_channels_last() -> None:
+    """Refuses the global `channels_first` setting, with which clips would be read wrongly."""
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "keras_mtnet takes clips as (frames, height, width, channels). Call "
+            "keras.config.set_image_data_format('channels_last'). Received: "
+            f"image_data_format={keras.config.image_data_format()!r}"
+        )
+
+
+def he_fan_out() -> keras.initializers.Initializer:
+    """He normal initialisation over the fan out, as a new object a layer."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def strided(size: int | None, stride: int) -> int | None:
+    """Length of an axis after a convolution with padding "same": rounded up."""
+    return None if size is None else -(-size // stride)
+
+
+def halved(size: int | None, factor: int = 2) -> int | None:
+    """Length of an axis after pooling or frame selection: rounded down, never below 1."""
+    return None if size is None else max(1, size // factor)

@@ -1,0 +1,61 @@
+"""The two convolutions of MTNets that Keras has no good form of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class PointwiseConv3D(keras.layers.Conv3D):
+    """A 1x1x1 `keras.layers.Conv3D` as one matrix product over all positions."""
+
+    def __init__(self, filters: int, strides: int | Sequence[int] = 1, **kwargs: Any):
+        kwargs.setdefault("kernel_size", 1)
+        super().__init__(filters, strides=strides, **kwargs)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        t, h, w = self.strides
+        if (t, h, w) != (1, 1, 1):  # padding "same" of a kernel of 1 starts at position 0
+            inputs = inputs[:, ::t, ::h, ::w]
+        return ops.matmul(inputs, kernel[0, 0, 0])
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class TemporalDepthwiseConv3D(keras.layers.Layer):
+    """A depthwise convolution over time, one kernel of `kernel_size` frames a channel, no bias.
+
+    Grouped Conv3D does not run on TensorFlow's CPU backend; with rows and columns laid in one axis
+    the same sum is a depthwise 2-D convolution, which runs everywhere.
+
+    Input and output `(N, T, H, W, C)`.
+    """
+
+    def __init__(self, kernel_size: int, kernel_initializer: Any = "glorot_uniform", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.kernel_size = kernel_size
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, 1, input_shape[-1], 1),
+            initializer=self.kernel_initializer,
+        )
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def call(self, x: Any) -> Any:
+        shape = ops.shape(x)
+        x = ops.reshape(x, (*shape[:2], shape[2] * shape[3], shape[4]))
+        return ops.reshape(ops.depthwise_conv(x, self.kernel, padding="same"), shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,147 @@
+"""The residual block of MTNets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtnet.layers.arguments import (
+    BN_EPSILON,
+    BN_MOMENTUM,
+    check_clip_shape,
+    he_fan_out,
+    triple,
+)
+from keras_mtnet.layers.convolutions import PointwiseConv3D
+from keras_mtnet.layers.mt_conv import MTConv
+from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class MTBlock(keras.layers.Layer):
+    """Four multi-temporal convolutions, squeeze and recursion, and a shortcut (Section III-B).
+
+    With `mid = int(filters * bottleneck)`, the convolutions are 1x1x1 to mid, 1x1x1 back to the
+    input's channels, 3x3x3 to mid with the strides, and 1x1x1 to `filters` without activation. The
+    gated result is added to the input, or to its 1x1x1 convolution with batch normalisation where
+    the shape changes, and passed through a ReLU.
+
+    Args:
+        filters: output channels.
+        strides: int or (frames, height, width), of the 3x3x3 convolution.
+        bottleneck: width of the inner convolutions relative to `filters`.
+        ratio, pooling, frame_selection, synchronized: as in `MTConv`.
+        cell: as in `SqueezeAndRecursion`.
+
+    Input `(N, T, H, W, C)`, output `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
+
+    Raises:
+        ValueError: as `MTConv` and `SqueezeAndRecursion` do.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        strides: int | Sequence[int] = 1,
+        bottleneck: float = 2.25,
+        ratio: float = 7 / 8,
+        cell: str = "gru",
+        pooling: str = "soft",
+        frame_selection: bool = True,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = triple(strides, "strides")
+        self.bottleneck = bottleneck
+        self.ratio = ratio
+        self.cell = cell
+        self.pooling = pooling
+        self.frame_selection = frame_selection
+        self.synchronized = synchronized
+        self.gate = SqueezeAndRecursion(cell, dtype=self.dtype_policy, name="gate")
+
+    def _mt_conv(self, filters: int, name: str, **kwargs: Any) -> MTConv:
+        return MTConv(
+            filters,
+            ratio=self.ratio,
+            pooling=self.pooling,
+            frame_selection=self.frame_selection,
+            synchronized=self.synchronized,
+            dtype=self.dtype_policy,
+            name=name,
+            **{"kernel_size": 1, **kwargs},
+        )
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        check_clip_shape(input_shape, "MTBlock")
+        channels, mid = input_shape[-1], int(self.filters * self.bottleneck)
+        self.convs = [
+            self._mt_conv(mid, "conv1"),
+            self._mt_conv(channels, "conv2"),
+            self._mt_conv(mid, "conv3", kernel_size=3, strides=self.strides),
+            self._mt_conv(self.filters, "conv4", activation=None),
+        ]
+        self.shortcut_conv = None
+        if channels != self.filters or self.strides != (1, 1, 1):
+            self.shortcut_conv = PointwiseConv3D(
+                self.filters,
+                strides=self.strides,
+                padding="same",
+                use_bias=False,
+                kernel_initializer=he_fan_out(),
+                dtype=self.dtype_policy,
+                name="shortcut_conv",
+            )
+            self.shortcut_bn = keras.layers.BatchNormalization(
+                momentum=BN_MOMENTUM,
+                epsilon=BN_EPSILON,
+                synchronized=self.synchronized,
+                dtype=self.dtype_policy,
+                name="shortcut_bn",
+            )
+        for layer, shape in self.parts(input_shape):
+            layer.build(shape)
+        self.built = True
+
+    def parts(self, input_shape: Sequence[int | None]) -> list[tuple[keras.layers.Layer, tuple]]:
+        """Lists the layers inside with the shape of what each receives."""
+        parts, shape = [], tuple(input_shape)
+        for conv in self.convs:
+            parts.append((conv, shape))
+            shape = conv.compute_output_shape(shape)
+        parts.append((self.gate, shape))
+        if self.shortcut_conv is not None:
+            parts += [(self.shortcut_conv, tuple(input_shape)), (self.shortcut_bn, shape)]
+        return parts
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        n, *sizes, _ = input_shape
+        strided = (
+            None if s is None else -(-s // k) for s, k in zip(sizes, self.strides, strict=True)
+        )
+        return (n, *strided, self.filters)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        y = x
+        for conv in self.convs:
+            y = conv(y, training=training)
+        y = self.gate(y)
+        if self.shortcut_conv is not None:
+            x = self.shortcut_bn(self.shortcut_conv(x), training=training)
+        return ops.relu(x + y)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "bottleneck": self.bottleneck,
+            "ratio": self.ratio,
+            "cell": self.cell,
+            "pooling": self.pooling,
+            "frame_selection": self.frame_selection,
+            "synchronized": self.synchronized,
+        }

@@ -1,0 +1,230 @@
+"""Multi-temporal convolution: a local and a prolonged branch in place of one Conv3D (eqs. 1-4)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtnet.layers.arguments import (
+    BN_EPSILON,
+    BN_MOMENTUM,
+    check_channels_last,
+    check_clip_shape,
+    halved,
+    he_fan_out,
+    strided,
+    triple,
+)
+from keras_mtnet.layers.convolutions import PointwiseConv3D
+from keras_mtnet.layers.soft_pool import SoftPool
+from keras_mtnet.layers.trilinear_resize import trilinear_resize
+from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
+from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool, WindowPooling
+
+POOLINGS = {"soft": SoftPool, "avg": AveragePool, "max": MaxPool, "stochastic": StochasticPool}
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class MTConv(keras.layers.Layer):
+    """A drop-in for Conv3D (padding "same", no bias) + BatchNormalization + activation.
+
+    Channels are split by `ratio`, on the input and on the filters. The local branch convolves its
+    part as it is; the prolonged branch convolves its part at half the size and half the frames,
+    reads the local branch's result through a 1x1x1 convolution, and is interpolated back:
+
+        a_L = ReLU(BN(conv_k(x_L)))
+        z_P = BN(conv_k(down(x_P))) + BN(conv_1x1x1(down(a_L)))
+        y   = activation(concat(BN(conv_k(x_L)), resize(z_P)))
+
+    where `down` pools each frame 2x2 and then keeps the frames that differ most.
+
+    Args:
+        filters: output channels.
+        kernel_size: int or (frames, height, width).
+        strides: int or three.
+        ratio: share of the channels in the local branch, 0 < ratio <= 1 (7/8 in the paper). 1
+            leaves exactly Conv3D + BatchNormalization + activation.
+        activation: applied to both parts of the result; the connection from the local to the
+            prolonged branch reads a ReLU in any case.
+        pooling: `"soft"`, `"avg"`, `"max"` or `"stochastic"` (Table VI(c)).
+        frame_selection: halve time by triplet cosine selection; False pools frames with the same
+            operator (the symmetric variants of Table VI(c)).
+        synchronized: compute batch statistics over all replicas of a `tf.distribute` strategy.
+
+    Input `(N, T, H, W, C)`, output `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
+
+    Raises:
+        ValueError: for arguments outside these choices, or where a branch would have no channel.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int] = 3,
+        strides: int | Sequence[int] = 1,
+        ratio: float = 7 / 8,
+        activation: Any = "relu",
+        pooling: str = "soft",
+        frame_selection: bool = True,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        check_channels_last()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {sorted(POOLINGS)}. Received: {pooling!r}")
+        self.filters = filters
+        self.kernel_size = triple(kernel_size, "kernel_size")
+        self.strides = triple(strides, "strides")
+        self.ratio = ratio
+        self.activation = keras.activations.get(activation)
+        self.pooling = pooling
+        self.frame_selection = frame_selection
+        self.synchronized = synchronized
+
+        local, prolonged = split_channels(filters, ratio, "filters")
+        self.local_conv = self._conv(local, self.kernel_size, self.strides, "local_conv")
+        self.local_bn = self._batch_norm("local_bn")
+        self.prolonged = prolonged > 0
+        if self.prolonged:
+            self.prolonged_conv = self._conv(
+                prolonged, self.kernel_size, self.strides, "prolonged_conv"
+            )
+            self.prolonged_bn = self._batch_norm("prolonged_bn")
+            self.lateral_conv = self._conv(prolonged, (1, 1, 1), (1, 1, 1), "lateral_conv")
+            self.lateral_bn = self._batch_norm("lateral_bn")
+            self.pool = self._pool()
+            self.selection = None
+            if frame_selection:
+                self.selection = TripletCosineSelection(dtype=self.dtype_policy, name="selection")
+
+    def _conv(
+        self, filters: int, kernel_size: tuple[int, ...], strides: tuple[int, ...], name: str
+    ) -> keras.layers.Layer:
+        conv = PointwiseConv3D if kernel_size == (1, 1, 1) else keras.layers.Conv3D
+        return conv(
+            filters,
+            kernel_size=kernel_size,
+            strides=strides,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=he_fan_out(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _batch_norm(self, name: str) -> keras.layers.BatchNormalization:
+        return keras.layers.BatchNormalization(
+            momentum=BN_MOMENTUM,
+            epsilon=BN_EPSILON,
+            synchronized=self.synchronized,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _pool(self) -> WindowPooling:
+        window = (1, 2, 2) if self.frame_selection else (2, 2, 2)
+        return POOLINGS[self.pooling](window, dtype=self.dtype_policy, name="pool")
+
+    def parts(self, input_shape: Sequence[int | None]) -> list[tuple[keras.layers.Layer, tuple]]:
+        """Lists each convolution and normalisation with the shape of what it receives."""
+        n, *sizes, channels = input_shape
+        split_channels(self.filters, self.ratio, "filters")
+        local, prolonged = split_channels(channels, self.ratio, "input channels")
+        local_shape = (n, *sizes, local)
+        local_output = self.local_conv.compute_output_shape(local_shape)
+        parts = [(self.local_conv, local_shape), (self.local_bn, local_output)]
+        if self.prolonged:
+            small = (n, *map(halved, sizes), prolonged)
+            output = self.prolonged_conv.compute_output_shape(small)
+            lateral = (n, *map(halved, local_output[1:4]), local_output[4])
+            lateral_output = self.lateral_conv.compute_output_shape(lateral)
+            parts += [
+                (self.prolonged_conv, small),
+                (self.prolonged_bn, output),
+                (self.lateral_conv, lateral),
+                (self.lateral_bn, lateral_output),
+            ]
+        return parts
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        check_clip_shape(input_shape, "MTConv")
+        self.local_channels, _ = split_channels(input_shape[-1], self.ratio, "input channels")
+        for layer, shape in self.parts(input_shape):
+            layer.build(shape)
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        n, *sizes, _ = input_shape
+        return (n, *map(strided, sizes, self.strides), self.filters)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        if not self.prolonged:
+            return self.activation(self.local_bn(self.local_conv(x), training=training))
+        x_local, x_prolonged = ops.split(x, [self.local_channels], axis=-1)
+        local = self.local_bn(self.local_conv(x_local), training=training)
+        a_local = ops.relu(local)
+
+        z = self.prolonged_bn(
+            self.prolonged_conv(self._down(x_prolonged, training)), training=training
+        )
+        lateral = self.lateral_bn(
+            self.lateral_conv(self._down(a_local, training)), training=training
+        )
+        # The two differ in size where rounding does: ceil(floor(n / 2) / s) and floor(ceil(n / s) / 2).
+        z = z + trilinear_resize(lateral, ops.shape(z)[1:4])
+
+        prolonged = self.activation(trilinear_resize(z, ops.shape(local)[1:4]))
+        if self.activation is not keras.activations.relu:
+            a_local = self.activation(local)
+        return ops.concatenate([a_local, prolonged], axis=-1)
+
+    def _down(self, x: Any, training: bool | None) -> Any:
+        """Half the rows and columns by pooling, half the frames by selection."""
+        x = self.pool(x, training=training)
+        return x if self.selection is None else self.selection(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "ratio": self.ratio,
+            "activation": keras.activations.serialize(self.activation),
+            "pooling": self.pooling,
+            "frame_selection": self.frame_selection,
+            "synchronized": self.synchronized,
+        }
+
+
+def split_channels(channels: int, ratio: float, what: str) -> tuple[int, int]:
+    """Returns (local, prolonged) channels: `floor(ratio * channels)` and the rest (eq. 1).
+
+    Args:
+        channels: channels to split.
+        ratio: share of the local branch.
+        what: names them in the error, as "filters" or "input channels".
+
+    Raises:
+        ValueError: if ratio is outside 0 < ratio <= 1 or a branch would get no channel.
+    """
+    if not 0 < ratio <= 1:
+        raise ValueError(
+            f"ratio must be greater than 0 and at most 1 (1: plain 3-D convolution, no prolonged "
+            f"branch). Received: ratio={ratio}"
+        )
+    if not isinstance(channels, int) or channels < 1:
+        raise ValueError(f"{what} must be a positive int. Received: {channels!r}")
+    if ratio == 1:
+        return channels, 0
+    local = math.floor(ratio * channels + 1e-9)  # 0.29 * 100 is 28.999999999999996
+    if local == 0 or local == channels:
+        raise ValueError(
+            f"ratio={ratio} splits {channels} {what} into {local} local and {channels - local} "
+            "prolonged: each branch needs at least one. Use more channels, a ratio nearer 1/2, or "
+            "ratio=1."
+        )
+    return local, channels - local

@@ -1,0 +1,114 @@
+"""Recurrent layers over the few frames of a feature map.
+
+The weights are those of Keras' own cells. Unlike `keras.layers.RNN`, the input products of all
+frames are one matrix product, known short sequences are unrolled without a traced loop, and the
+first frame, which has no state, skips the recurrent product. The result holds no cuDNN operation,
+so it compiles with XLA and exports everywhere.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtnet.layers.peephole_lstm import PeepholeLSTMCell
+
+# Longer sequences than this run in a loop: unrolling costs graph operations for every frame.
+UNROLL_UP_TO = 32
+
+State = tuple[Any, ...]
+
+
+def _rnn_step(cell: keras.layers.SimpleRNNCell, z: Any, state: State | None) -> State:
+    if state is not None:
+        z = z + ops.matmul(state[0], cell.recurrent_kernel)
+    return (ops.tanh(z),)
+
+
+def _gru_step(cell: keras.layers.GRUCell, z: Any, state: State | None) -> State:
+    """Update gate, reset gate and candidate, in this order; the reset comes after the product."""
+    units = cell.units
+    inner = cell.bias[1]
+    if state is not None:
+        inner = inner + ops.matmul(state[0], cell.recurrent_kernel)
+    gates = ops.sigmoid(z[..., : 2 * units] + inner[..., : 2 * units])
+    update, reset = gates[..., :units], gates[..., units:]
+    candidate = ops.tanh(z[..., 2 * units :] + reset * inner[..., 2 * units :])
+    output = candidate - update * candidate
+    return (output if state is None else output + update * state[0],)
+
+
+def _lstm_step(cell: keras.layers.LSTMCell, z: Any, state: State | None) -> State:
+    if state is not None:
+        z = z + ops.matmul(state[0], cell.recurrent_kernel)
+    write, keep, new, read = ops.split(z, 4, axis=-1)
+    carry = ops.sigmoid(write) * ops.tanh(new)
+    if state is not None:
+        carry = carry + ops.sigmoid(keep) * state[1]
+    return (ops.sigmoid(read) * ops.tanh(carry), carry)
+
+
+def _peephole_step(cell: PeepholeLSTMCell, z: Any, state: State | None) -> State:
+    if state is None:
+        return cell.gates(z, ops.zeros_like(z[..., : cell.units]))
+    return cell.gates(z + ops.matmul(state[0], cell.recurrent_kernel), state[1])
+
+
+# name -> (the Keras cell that holds the weights, one frame of it, how many states it carries)
+CELLS = {
+    "rnn": (keras.layers.SimpleRNNCell, _rnn_step, 1),
+    "gru": (keras.layers.GRUCell, _gru_step, 1),
+    "lstm": (keras.layers.LSTMCell, _lstm_step, 2),
+    "peephole_lstm": (PeepholeLSTMCell, _peephole_step, 2),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class Recurrence(keras.layers.Layer):
+    """A recurrent layer with as many units as it has inputs, returning the whole sequence.
+
+    Args:
+        cell: a key of `CELLS`.
+
+    Input and output `(N, T, C)`.
+    """
+
+    def __init__(self, cell: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.cell_name = cell
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        keras_cell, self._step, self._num_states = CELLS[self.cell_name]
+        self.cell = keras_cell(input_shape[-1], dtype=self.dtype_policy, name="cell")
+        self.cell.build((input_shape[0], input_shape[-1]))
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def call(self, x: Any) -> Any:
+        bias = self.cell.bias  # a GRU keeps (2, 3 C): one for the input, one for the recurrence
+        z = ops.matmul(x, self.cell.kernel) + (bias[0] if self.cell_name == "gru" else bias)
+        frames = x.shape[1]
+        if frames is None or frames > UNROLL_UP_TO:
+            return self._loop(z)
+        outputs, state = [], None
+        for z_t in ops.unstack(z, frames, axis=1):
+            state = self._step(self.cell, z_t, state)
+            outputs.append(state[0])
+        return ops.stack(outputs, axis=1)
+
+    def _loop(self, z: Any) -> Any:
+        z = ops.transpose(z, (1, 0, 2))  # (T, N, G * C)
+        start = ops.zeros_like(z[0, :, : self.cell.units])
+
+        def step(state: State, z_t: Any) -> tuple[State, State]:
+            state = self._step(self.cell, z_t, state)
+            return state, state  # TensorFlow's scan wants outputs shaped like the state
+
+        _, outputs = ops.scan(step, (start,) * self._num_states, z)
+        return ops.transpose(outputs[0], (1, 0, 2))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "cell": self.cell_name}

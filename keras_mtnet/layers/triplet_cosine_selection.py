@@ -1,0 +1,85 @@
+"""Temporal downsampling by keeping the frames that differ most from their neighbours (eqs. 6-7)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtnet.layers.arguments import check_clip_shape, halved
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class TripletCosineSelection(keras.layers.Layer):
+    """Keeps the `max(1, T // factor)` frames least similar to the frames beside them.
+
+    Frames are compared by the cosine of their spatial sums (eq. 6). A frame's score is the sum of
+    its similarity to the frame before and to the frame after (eq. 7); those with the lowest score
+    stay, in temporal order, ties to the earlier frame. The first and last frame have one
+    neighbour: they are kept only where there are too few others, and that neighbour then counts
+    twice. Frames are copied bit for bit, and gradients flow through the kept ones only.
+
+    Args:
+        factor: by how much the number of frames is divided (rounded down, never below 1).
+
+    Input `(N, T, H, W, C)`, output `(N, max(1, T // factor), H, W, C)`.
+
+    Raises:
+        ValueError: if `factor` is not a positive int or the input is not 5-D.
+    """
+
+    def __init__(self, factor: int = 2, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not isinstance(factor, int) or factor < 1:
+            raise ValueError(f"factor must be a positive int. Received: {factor!r}")
+        self.factor = factor
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        check_clip_shape(input_shape, type(self).__name__)
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        n, t, *rest = input_shape
+        return (n, halved(t, self.factor), *rest)
+
+    def call(self, x: Any) -> Any:
+        if self.factor == 1 or x.shape[1] == 1:
+            return x
+        kept = self.kept_frames(x)  # (N, T')
+        # One gather of whole frames over batch and time together.
+        n, t = ops.shape(x)[:2]
+        rows = ops.arange(n, dtype="int32")[:, None] * t + kept
+        frames = ops.take(ops.reshape(x, (-1, *ops.shape(x)[2:])), ops.reshape(rows, (-1,)), axis=0)
+        return ops.reshape(frames, (-1, ops.shape(kept)[1], *ops.shape(x)[2:]))
+
+    def kept_frames(self, x: Any) -> Any:
+        """Returns the numbers of the frames that are kept, int32 `(N, T')`, ascending."""
+        t = ops.shape(x)[1]
+        count = max(1, t // self.factor) if isinstance(t, int) else ops.maximum(1, t // self.factor)
+        similarity = neighbour_cosines(ops.stop_gradient(x))  # (N, T - 1)
+        before = ops.pad(similarity, [[0, 0], [1, 0]])  # 0 for the frame that lacks it
+        after = ops.pad(similarity, [[0, 0], [0, 1]])
+        frame = ops.arange(t, dtype="int32")
+        interior = (frame > 0) & (frame < t - 1)
+        # Scores lie in [-2, 2]: adding 8 puts the first and last frame behind all others.
+        score = ops.where(interior, before + after, 8.0 + 2.0 * (before + after))
+        order = ops.argsort(score, axis=1)  # stable: ties to the earlier frame
+        return ops.sort(ops.cast(order[:, :count], "int32"), axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": self.factor}
+
+
+def neighbour_cosines(x: Any) -> Any:
+    """Cosine between each frame's spatial sum and the next one's, float32 `(N, T - 1)`.
+
+    A frame whose sums are all zero has cosine 0.
+    """
+    v = ops.sum(ops.cast(x, "float32"), axis=(2, 3))  # (N, T, C)
+    # Scaled to a largest entry of 1, squares can neither overflow nor vanish.
+    largest = ops.max(ops.abs(v), axis=-1, keepdims=True)
+    v = v / ops.where(largest > 0, largest, 1.0)
+    square = ops.sum(v * v, axis=-1)  # (N, T), in {0} or [1, C]
+    dot = ops.sum(v[:, :-1] * v[:, 1:], axis=-1)
+    # sqrt(a * a) is a exactly, so equal frames have a cosine of exactly 1 and ties are ties.
+    return dot / ops.sqrt(ops.maximum(square[:, :-1] * square[:, 1:], 0.5))

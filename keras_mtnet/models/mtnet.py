@@ -1,0 +1,241 @@
+"""MTNet: MTBlocks on an X3D stem and head, for classifying what people do in a clip."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_mtnet.layers import MTBlock, TripletCosineSelection
+from keras_mtnet.layers.arguments import (
+    BN_EPSILON,
+    BN_MOMENTUM,
+    check_channels_last,
+    he_fan_out,
+)
+from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.models.configs import (
+    CLASSES,
+    CONFIGS,
+    HEAD_FILTERS,
+    HEAD_UNITS,
+    STEM_FILTERS,
+    STEM_FRAMES,
+    Config,
+)
+
+
+def MTNet(
+    stage_filters: Sequence[int],
+    stage_depths: Sequence[int],
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int = CLASSES,
+    classifier_activation: Any = "softmax",
+    name: str = "mtnet",
+    *,
+    stem_filters: int = STEM_FILTERS,
+    head_filters: int = HEAD_FILTERS,
+    head_units: int = HEAD_UNITS,
+    bottleneck: float = 2.25,
+    ratio: float = 7 / 8,
+    cell: str = "gru",
+    branch_pooling: str = "soft",
+    frame_selection: bool = True,
+    dropout_rate: float = 0.5,
+    synchronized: bool = False,
+    dtype: Any = None,
+) -> keras.Model:
+    """Builds a Multi-Temporal Network.
+
+    Args:
+        stage_filters: output channels of each stage.
+        stage_depths: MTBlocks of each stage.
+        include_top: whether to end in the classifier. Without it the network ends in the head's
+            1x1x1 convolution, with `head_filters` channels.
+        weights: None for random weights, or the path of a `.weights.h5` file. With another number
+            of classes than the file's, the classifier stays random and a warning says so.
+        input_tensor: Keras tensor to use as the input.
+        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
+            change from batch to batch. All three are None by default.
+        pooling: without the top: None for the feature map `(N, T', H', W', head_filters)`, `"avg"`
+            or `"max"` for `(N, head_filters)`.
+        classes: number of classes.
+        classifier_activation: of the last layer, `"softmax"` or None for logits.
+        name: of the model.
+        stem_filters, head_filters, head_units: channels of the stem, of the head's convolution
+            and of its hidden layer.
+        bottleneck: inner width of the blocks relative to their output (`MTBlock`).
+        ratio: share of the channels in the local branches; 1 gives plain 3-D convolutions.
+        cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`.
+        branch_pooling: `"soft"`, `"avg"`, `"max"` or `"stochastic"`, in front of the prolonged
+            branches (`pooling` of `MTConv`).
+        frame_selection: halve time by triplet cosine selection there; False pools it.
+        dropout_rate: in front of the classifier.
+        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
+        dtype: policy of all layers; the global one when None. The classifier is float32.
+
+    Returns:
+        A functional `keras.Model` from clips `(N, T, H, W, 3)`, prepared as `preprocess_input`
+        does, to float32 scores `(N, classes)`.
+
+    Raises:
+        ValueError: naming the argument and its value, for anything outside these choices.
+
+    Source: Section III-C and Table I; stem and head of X3D.
+    """
+    check_channels_last()
+    _check(stage_filters, stage_depths, include_top, pooling, classes, dropout_rate)
+    inputs = _input(input_shape, input_tensor)
+    norm = {
+        "momentum": BN_MOMENTUM,
+        "epsilon": BN_EPSILON,
+        "synchronized": synchronized,
+        "dtype": dtype,
+    }
+    conv = {
+        "use_bias": False,
+        "kernel_initializer": he_fan_out(),
+        "padding": "same",
+        "dtype": dtype,
+    }
+
+    x = keras.layers.Conv3D(stem_filters, (1, 3, 3), (1, 2, 2), name="stem_conv", **conv)(inputs)
+    x = TemporalDepthwiseConv3D(
+        STEM_FRAMES, kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
+    )(x)
+    x = keras.layers.BatchNormalization(name="stem_bn", **norm)(x)
+    x = keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
+    x = TripletCosineSelection(name="stem_selection", dtype=dtype)(x)
+
+    for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
+        for block in range(1, depth + 1):
+            strides = 1 if block > 1 else (1, 2, 2) if stage == 1 else 2
+            x = MTBlock(
+                filters,
+                strides=strides,
+                bottleneck=bottleneck,
+                ratio=ratio,
+                cell=cell,
+                pooling=branch_pooling,
+                frame_selection=frame_selection,
+                synchronized=synchronized,
+                dtype=dtype,
+                name=f"stage{stage}_block{block}",
+            )(x)
+
+    x = PointwiseConv3D(head_filters, name="head_conv", **conv)(x)
+    x = keras.layers.BatchNormalization(name="head_bn", **norm)(x)
+    x = keras.layers.ReLU(name="head_relu", dtype=dtype)(x)
+    if include_top or pooling == "avg":
+        x = keras.layers.GlobalAveragePooling3D(name="head_pool", dtype=dtype)(x)
+    elif pooling == "max":
+        x = keras.layers.GlobalMaxPooling3D(name="head_pool", dtype=dtype)(x)
+    if include_top:
+        x = keras.layers.Dense(
+            head_units, "relu", use_bias=False, kernel_initializer=he_fan_out(), dtype=dtype,
+            name="head_fc",
+        )(x)  # fmt: skip
+        x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
+        x = keras.layers.Dense(
+            classes,
+            classifier_activation,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype="float32",  # a softmax in half precision loses small scores
+            name="predictions",
+        )(x)
+
+    source = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    model = keras.Model(source, x, name=name)
+    if weights is not None:
+        from keras_mtnet.weights import load_weights
+
+        load_weights(model, weights)
+    return model
+
+
+def _check(
+    stage_filters: Sequence[int],
+    stage_depths: Sequence[int],
+    include_top: bool,
+    pooling: str | None,
+    classes: int,
+    dropout_rate: float,
+) -> None:
+    if len(stage_filters) != len(stage_depths) or not stage_filters:
+        raise ValueError(
+            "stage_filters and stage_depths must hold one number a stage. Received: "
+            f"stage_filters={tuple(stage_filters)}, stage_depths={tuple(stage_depths)}"
+        )
+    if min(*stage_filters, *stage_depths) < 1:
+        raise ValueError(
+            "stage_filters and stage_depths must be positive. Received: "
+            f"stage_filters={tuple(stage_filters)}, stage_depths={tuple(stage_depths)}"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(
+            "pooling must be None, 'avg' or 'max' (the branches' operator is branch_pooling). "
+            f"Received: pooling={pooling!r}"
+        )
+    if include_top and (not isinstance(classes, int) or classes < 1):
+        raise ValueError(f"classes must be a positive int. Received: classes={classes!r}")
+    if not 0 <= dropout_rate < 1:
+        raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate}")
+
+
+def _input(input_shape: Sequence[int | None] | None, input_tensor: Any) -> Any:
+    """Returns the input tensor `(N, frames, height, width, 3)`."""
+    if input_tensor is not None:
+        if not keras.backend.is_keras_tensor(input_tensor):
+            raise ValueError(
+                f"input_tensor must be a Keras tensor, as keras.Input returns. Received: "
+                f"{type(input_tensor).__name__}"
+            )
+        input_shape = input_tensor.shape[1:]
+    shape = (None, None, None, 3) if input_shape is None else tuple(input_shape)
+    if len(shape) != 4 or shape[-1] != 3 or any(s is not None and s < 1 for s in shape):
+        raise ValueError(
+            "input_shape must be (frames, height, width, 3) with positive sizes or None. "
+            f"Received: input_shape={shape}"
+        )
+    return keras.Input(shape, name="clips") if input_tensor is None else input_tensor
+
+
+def MTNetS(*args: Any, **kwargs: Any) -> keras.Model:
+    """Builds MTNet-S, made for clips of 16 x 200 x 200. Arguments: `MTNet`, from `include_top` on."""
+    return _variant(CONFIGS["MTNetS"], args, kwargs)
+
+
+def MTNetM(*args: Any, **kwargs: Any) -> keras.Model:
+    """Builds MTNet-M, made for clips of 16 x 256 x 256. Arguments: `MTNet`, from `include_top` on."""
+    return _variant(CONFIGS["MTNetM"], args, kwargs)
+
+
+def MTNetL(*args: Any, **kwargs: Any) -> keras.Model:
+    """Builds MTNet-L, made for clips of 16 x 256 x 256. Arguments: `MTNet`, from `include_top` on."""
+    return _variant(CONFIGS["MTNetL"], args, kwargs)
+
+
+def _variant(config: Config, args: tuple, kwargs: dict[str, Any]) -> keras.Model:
+    return MTNet(
+        config.stage_filters, config.stage_depths, *args, **{"name": config.name, **kwargs}
+    )
+
+
+def build(model: str, **kwargs: Any) -> keras.Model:
+    """Builds a network by name.
+
+    Args:
+        model: `"MTNetS"`, `"MTNetM"`, `"MTNetL"`, or `"MTNet"`, which also needs `stage_filters`
+            and `stage_depths`.
+        **kwargs: arguments of that function.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    builders = {"MTNetS": MTNetS, "MTNetM": MTNetM, "MTNetL": MTNetL, "MTNet": MTNet}
+    if model not in builders:
+        raise ValueError(f"model must be one of {sorted(builders)}. Received: {model!r}")
+    return builders[model](**kwargs)
