@@ -5,7 +5,12 @@ TensorFlow and `keras-mtnet --help` answers at once.
 """
 
 import importlib
+import os
 from typing import Any
+
+# On many CPUs TensorFlow leaves oneDNN off, and the gradient of a strided Conv3D then takes sixty
+# times as long. TensorFlow reads this when it is imported, so import keras_mtnet first.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 

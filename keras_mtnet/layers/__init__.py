@@ -1,4 +1,4 @@
-"""Layers of Multi-Temporal Networks. They use `keras.ops` alone, so they run on every Keras backend."""
+"""Layers of Multi-Temporal Networks, in `keras.ops` alone: they run on every Keras backend."""
 
 from keras_mtnet.layers.mt_block import MTBlock
 from keras_mtnet.layers.mt_conv import MTConv

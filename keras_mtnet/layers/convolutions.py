@@ -16,10 +16,20 @@ class PointwiseConv3D(keras.layers.Conv3D):
         super().__init__(filters, strides=strides, **kwargs)
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        t, h, w = self.strides
-        if (t, h, w) != (1, 1, 1):  # padding "same" of a kernel of 1 starts at position 0
-            inputs = inputs[:, ::t, ::h, ::w]
-        return ops.matmul(inputs, kernel[0, 0, 0])
+        if self.strides == (1, 1, 1):
+            return matmul_last(inputs, ops.reshape(kernel, kernel.shape[3:]))
+        # Skipping frames is a cheap slice; skipping rows and columns is left to a 2-D convolution.
+        x = inputs[:, :: self.strides[0]]
+        _, t, h, w, c = ops.shape(x)
+        x = ops.conv(ops.reshape(x, (-1, h, w, c)), kernel[0], self.strides[1:], "same")
+        return ops.reshape(x, (-1, t, *ops.shape(x)[1:]))
+
+
+def matmul_last(x: Any, matrix: Any) -> Any:
+    """Multiplies the last axis of `x` by a matrix, as one product over all other axes."""
+    shape = ops.shape(x) if None in tuple(x.shape[1:]) else (-1, *x.shape[1:])
+    product = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), matrix)
+    return ops.reshape(product, (*shape[:-1], matrix.shape[-1]))
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")

@@ -11,8 +11,10 @@ from keras_mtnet.layers.arguments import (
     BN_MOMENTUM,
     check_clip_shape,
     he_fan_out,
+    strided,
     triple,
 )
+from keras_mtnet.layers.conv_norm import conv_norm
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.mt_conv import MTConv
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
@@ -119,19 +121,24 @@ class MTBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         n, *sizes, _ = input_shape
-        strided = (
-            None if s is None else -(-s // k) for s, k in zip(sizes, self.strides, strict=True)
-        )
-        return (n, *strided, self.filters)
+        return (n, *map(strided, sizes, self.strides), self.filters)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        y = x
-        for conv in self.convs:
-            y = conv(y, training=training)
-        y = self.gate(y)
+        y = self.gate(self._convolve(x, training))
         if self.shortcut_conv is not None:
-            x = self.shortcut_bn(self.shortcut_conv(x), training=training)
+            x = conv_norm(self.shortcut_conv, self.shortcut_bn, x, training)
         return ops.relu(x + y)
+
+    def _convolve(self, x: Any, training: bool | None) -> Any:
+        first = self.convs[0]
+        if not first.prolonged:
+            for conv in self.convs:
+                x = conv(x, training=training)
+            return x
+        parts = ops.split(x, [first.local_channels], axis=-1)
+        for conv in self.convs:
+            parts = conv.branches(*parts, training=training)
+        return ops.concatenate(parts, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {

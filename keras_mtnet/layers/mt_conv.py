@@ -17,6 +17,7 @@ from keras_mtnet.layers.arguments import (
     strided,
     triple,
 )
+from keras_mtnet.layers.conv_norm import conv_norm
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.soft_pool import SoftPool
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
@@ -162,24 +163,28 @@ class MTConv(keras.layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         if not self.prolonged:
-            return self.activation(self.local_bn(self.local_conv(x), training=training))
-        x_local, x_prolonged = ops.split(x, [self.local_channels], axis=-1)
-        local = self.local_bn(self.local_conv(x_local), training=training)
+            return self.activation(conv_norm(self.local_conv, self.local_bn, x, training))
+        x = ops.split(x, [self.local_channels], axis=-1)
+        return ops.concatenate(self.branches(*x, training=training), axis=-1)
+
+    def branches(self, x_local: Any, x_prolonged: Any, training: bool | None) -> tuple[Any, Any]:
+        """Computes both parts of the result from both parts of the input.
+
+        A chain of these layers splits and joins the channels at the same place, so it can hand the
+        parts on as they are (`MTBlock` does): splitting and joining copies the whole clip.
+        """
+        local = conv_norm(self.local_conv, self.local_bn, x_local, training)
         a_local = ops.relu(local)
-
-        z = self.prolonged_bn(
-            self.prolonged_conv(self._down(x_prolonged, training)), training=training
-        )
-        lateral = self.lateral_bn(
-            self.lateral_conv(self._down(a_local, training)), training=training
-        )
-        # The two differ in size where rounding does: ceil(floor(n / 2) / s) and floor(ceil(n / s) / 2).
+        z = self._down(x_prolonged, training)
+        z = conv_norm(self.prolonged_conv, self.prolonged_bn, z, training)
+        lateral = self._down(a_local, training)
+        lateral = conv_norm(self.lateral_conv, self.lateral_bn, lateral, training)
+        # They differ in size where rounding does: ceil(floor(n/2) / s) and floor(ceil(n/s) / 2).
         z = z + trilinear_resize(lateral, ops.shape(z)[1:4])
-
-        prolonged = self.activation(trilinear_resize(z, ops.shape(local)[1:4]))
+        a_prolonged = self.activation(trilinear_resize(z, ops.shape(local)[1:4]))
         if self.activation is not keras.activations.relu:
             a_local = self.activation(local)
-        return ops.concatenate([a_local, prolonged], axis=-1)
+        return a_local, a_prolonged
 
     def _down(self, x: Any, training: bool | None) -> Any:
         """Half the rows and columns by pooling, half the frames by selection."""

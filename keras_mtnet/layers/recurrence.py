@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtnet.layers.convolutions import matmul_last
 from keras_mtnet.layers.peephole_lstm import PeepholeLSTMCell
 
 # Longer sequences than this run in a loop: unrolling costs graph operations for every frame.
@@ -89,7 +90,7 @@ class Recurrence(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         bias = self.cell.bias  # a GRU keeps (2, 3 C): one for the input, one for the recurrence
-        z = ops.matmul(x, self.cell.kernel) + (bias[0] if self.cell_name == "gru" else bias)
+        z = matmul_last(x, self.cell.kernel) + (bias[0] if self.cell_name == "gru" else bias)
         frames = x.shape[1]
         if frames is None or frames > UNROLL_UP_TO:
             return self._loop(z)

@@ -17,7 +17,9 @@ def trilinear_resize(x: Any, sizes: Sequence[Any]) -> Any:
     Returns:
         Tensor `(N, *sizes, C)` of the same dtype. An axis that keeps its length is left alone.
     """
-    for axis, size in enumerate(sizes, start=1):
+    # Columns first, frames last: the many small products of the columns are then made while the
+    # clip is smallest, and the frames are one large product.
+    for axis, size in reversed(list(enumerate(sizes, start=1))):
         if x.shape[axis] is not None and isinstance(size, int) and size == x.shape[axis]:
             continue
         x = _resize_axis(x, axis, size)

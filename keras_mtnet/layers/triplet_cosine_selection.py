@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_mtnet.layers.arguments import check_clip_shape, halved
 
+SMALLEST = 1.2e-38  # normal float32
+
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class TripletCosineSelection(keras.layers.Layer):
@@ -56,14 +58,11 @@ class TripletCosineSelection(keras.layers.Layer):
         """Returns the numbers of the frames that are kept, int32 `(N, T')`, ascending."""
         t = ops.shape(x)[1]
         count = max(1, t // self.factor) if isinstance(t, int) else ops.maximum(1, t // self.factor)
+        # The missing neighbour of the first and last frame counts as 8: with cosines in [-1, 1],
+        # they rank behind all others.
         similarity = neighbour_cosines(ops.stop_gradient(x))  # (N, T - 1)
-        before = ops.pad(similarity, [[0, 0], [1, 0]])  # 0 for the frame that lacks it
-        after = ops.pad(similarity, [[0, 0], [0, 1]])
-        frame = ops.arange(t, dtype="int32")
-        interior = (frame > 0) & (frame < t - 1)
-        # Scores lie in [-2, 2]: adding 8 puts the first and last frame behind all others.
-        score = ops.where(interior, before + after, 8.0 + 2.0 * (before + after))
-        order = ops.argsort(score, axis=1)  # stable: ties to the earlier frame
+        similarity = ops.pad(similarity, [[0, 0], [1, 1]], constant_values=8.0)
+        order = ops.argsort(similarity[:, :-1] + similarity[:, 1:], axis=1)  # ties: earlier first
         return ops.sort(ops.cast(order[:, :count], "int32"), axis=1)
 
     def get_config(self) -> dict[str, Any]:
@@ -77,9 +76,8 @@ def neighbour_cosines(x: Any) -> Any:
     """
     v = ops.sum(ops.cast(x, "float32"), axis=(2, 3))  # (N, T, C)
     # Scaled to a largest entry of 1, squares can neither overflow nor vanish.
-    largest = ops.max(ops.abs(v), axis=-1, keepdims=True)
-    v = v / ops.where(largest > 0, largest, 1.0)
-    square = ops.sum(v * v, axis=-1)  # (N, T), in {0} or [1, C]
+    v = v / ops.maximum(ops.max(ops.abs(v), axis=-1, keepdims=True), SMALLEST)
+    square = ops.sum(v * v, axis=-1)  # (N, T), 0 or in [1, C]
     dot = ops.sum(v[:, :-1] * v[:, 1:], axis=-1)
     # sqrt(a * a) is a exactly, so equal frames have a cosine of exactly 1 and ties are ties.
     return dot / ops.sqrt(ops.maximum(square[:, :-1] * square[:, 1:], 0.5))

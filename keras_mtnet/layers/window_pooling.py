@@ -140,7 +140,7 @@ class WindowPooling(keras.layers.Layer):
         return ops.reshape(y, (*lead, *self.compute_output_shape(x.shape)[first:]))
 
     def _gathered_taps(self, x: Any) -> tuple[list[Any], list[Any]]:
-        """Picks the places of overlapping or cut windows, or of axes of unknown length, by index."""
+        """Picks by index: for windows that overlap or are cut, or axes of unknown length."""
         taps, weights = [x], [1.0]
         for axis in range(3):
             pool, stride = self.pool_size[axis], self.strides[axis]
