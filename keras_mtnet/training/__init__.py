@@ -1,0 +1,29 @@
+"""Training: recipes, the run itself, and run folders.
+
+Names load on first use: a recipe can be read and written without TensorFlow.
+"""
+
+import importlib
+from typing import Any
+
+# public name -> the module that defines it
+_NAMES = {
+    "Recipe": "recipe",
+    "RECIPES": "recipe",
+    "LayerwiseSGD": "schedules",
+    "RunConfig": "run",
+    "load_run": "run",
+    "train": "run",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,176 @@
+"""What a training run is made of: one dataclass, and a table of named recipes.
+
+No TensorFlow and no Keras here, so that the command line can show it at once.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+STRATEGIES = ("none", "mirrored")
+
+
+def _ratio(text: str) -> float:
+    return float(Fraction(text))
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _setting(
+    default: Any,
+    group: str,
+    help: str,
+    parse: Callable[[str], Any] = str,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field that is also a flag of `keras-mtnet train`; `parse` reads the flag's text."""
+    metadata = {"group": group, "help": help, "parse": parse, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All settings of a training run; None means that the run finds the value itself.
+
+    Every field is documented by the help of its flag: `keras-mtnet train --help`.
+
+    Raises:
+        ValueError: for a value that no run can have.
+    """
+
+    data: str = _setting("folder", "data", "folder (root/<class>/<video>) or ucf101")
+    root: str = _setting("", "data", "folder of the videos")
+    annotations: str | None = _setting(
+        None, "data", "folder of the split files; that of the videos"
+    )
+    split: int = _setting(1, "data", "number of the official split", int)
+    skip_missing: bool = _setting(
+        False, "data", "go on without the videos that the list names and the disk lacks", bool
+    )
+    frames: int = _setting(16, "data", "frames of a clip", int)
+    stride: int | None = _setting(None, "data", "every n-th frame; the data set's own", int)
+    size: int | None = _setting(None, "data", "height and width in pixels; the model's own", int)
+
+    model: str = _setting("MTNetS", "model", "MTNetS, MTNetM, MTNetL or MTNet (your own stages)")
+    weights: str | None = _setting(None, "model", "weights to start from: a file or a name")
+    ratio: float = _setting(7 / 8, "model", "share of the local branch, 0 < ratio <= 1", _ratio)
+    cell: str = _setting("gru", "model", "recurrent cell: rnn, gru, lstm or peephole_lstm")
+    dropout_rate: float = _setting(0.5, "model", "dropout before the classifier", float)
+    stage_filters: tuple[int, ...] | None = _setting(
+        None, "model", "for MTNet: channels of the stages, as 24,48,96", _integers
+    )
+    stage_depths: tuple[int, ...] | None = _setting(
+        None, "model", "for MTNet: blocks of the stages, as 1,1,1", _integers
+    )
+
+    batch_size: int = _setting(8, "optimisation", "clips of a step, on all devices together", int)
+    epochs: int = _setting(100, "optimisation", "passes over the videos, one clip of each", int)
+    base_rate: float = _setting(
+        0.1, "optimisation", "highest learning rate for 64 clips; scaled with the batch", float
+    )
+    learning_rate: float | None = _setting(
+        None, "optimisation", "highest learning rate as it is; base_rate * batch_size / 64", float
+    )
+    warmup_steps: int | None = _setting(
+        None, "optimisation", "steps of linear warm-up; a tenth of the run", int
+    )
+    weight_decay: float = _setting(
+        1e-4, "optimisation", "L2 decay, none on biases and batch normalisation", float
+    )
+    momentum: float = _setting(0.9, "optimisation", "Nesterov momentum", float)
+    backbone_rate: float = _setting(
+        1.0, "optimisation", "with --weights: rate factor of all but the classifier", float
+    )
+
+    precision: str = _setting("float32", "machine", "of the computation", choices=PRECISIONS)
+    strategy: str = _setting(
+        "none",
+        "machine",
+        "mirrored: on all GPUs, or logical CPUs, of this machine",
+        str,
+        STRATEGIES,
+    )
+    seed: int = _setting(0, "machine", "of weights, clips and dropout", int)
+    output: str = _setting("", "machine", "new folder for the run")
+
+    def __post_init__(self) -> None:
+        for name, (allowed, holds) in _LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not holds(value):
+                raise ValueError(f"{name} must be {allowed}. Received: {name}={value}")
+        for name in ("precision", "strategy"):
+            choices = self.__dataclass_fields__[name].metadata["choices"]
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest learning rate: as given, or that for 64 clips scaled to the batch."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return self.base_rate * self.batch_size / 64
+
+    def steps_per_epoch(self, videos: int) -> int:
+        """The fewest whole batches that hold a clip of each of so many videos."""
+        return math.ceil(videos / self.batch_size)
+
+    def warmup(self, total_steps: int) -> int:
+        """Steps of the warm-up in a run of `total_steps`."""
+        return total_steps // 10 if self.warmup_steps is None else self.warmup_steps
+
+    def model_options(self) -> dict[str, Any]:
+        """What `keras_mtnet.models.build` needs beside the classes and the input shape."""
+        names = ("ratio", "cell", "dropout_rate", "stage_filters", "stage_depths")
+        options = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """The same recipe with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The recipe as a JSON object, one line a field."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Recipe":
+        """The recipe that `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+# field -> what it must be, in words and as a test; None is looked at nowhere
+_POSITIVE = ("greater than 0", lambda v: v > 0)
+_AT_LEAST_1 = ("at least 1", lambda v: v >= 1)
+_NOT_NEGATIVE = ("at least 0", lambda v: v >= 0)
+_LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("frames", "stride", "size", "batch_size", "epochs", "split"), _AT_LEAST_1),
+    **dict.fromkeys(("base_rate", "learning_rate"), _POSITIVE),
+    **dict.fromkeys(("warmup_steps", "weight_decay", "backbone_rate", "seed"), _NOT_NEGATIVE),
+    "momentum": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "dropout_rate": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "ratio": ("in (0, 1]", lambda v: 0 < v <= 1),
+}
+
+RECIPES: dict[str, Recipe] = {
+    # Anything, from scratch: the rate of the paper's runs from scratch.
+    "scratch": Recipe(),
+    # The paper's transfer setting.
+    "ucf101": Recipe(
+        data="ucf101",
+        model="MTNetM",
+        epochs=150,
+        base_rate=0.01,
+        warmup_steps=0,
+        backbone_rate=0.1,
+    ),
+}
