@@ -1,0 +1,150 @@
+"""The main job from end to end, on videos that this script draws itself.
+
+Reaches: see "Demo" in README.md. Takes: about five minutes on two CPU cores. Run:
+
+    make demo                       # or: python examples/demo.py --output runs/demo
+
+It draws short videos of eight classes that differ only in how things move, trains a small MTNet on
+them, tests it with several views a video, predicts one unseen file, exports a SavedModel and reads
+it back with TensorFlow alone, and leaves pictures of all of it.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras_mtnet as mt  # first: it switches on what makes TensorFlow fast on a CPU
+
+import keras  # isort: skip
+import numpy as np  # isort: skip
+
+from keras_mtnet import plots  # isort: skip
+from keras_mtnet.data.synthetic import draw_dataset  # isort: skip
+from keras_mtnet.models import preprocess_input  # isort: skip
+
+GROUPS, CLIPS_PER_GROUP, TEST_GROUPS = 12, 4, 3
+RECIPE = {
+    "data": "folder",
+    "model": "MTNet",
+    "stage_filters": (24, 48),
+    "stage_depths": (1, 1),
+    "dropout_rate": 0.2,
+    "frames": 16,
+    "stride": 2,
+    "size": 64,
+    "batch_size": 8,
+    "epochs": 16,
+    "learning_rate": 0.05,
+}
+
+# Reads the export in a process of its own that has TensorFlow and NumPy and nothing else.
+SERVE = """
+import sys
+import numpy as np, tensorflow as tf
+served = tf.saved_model.load(sys.argv[1])
+np.save(sys.argv[3], served.serve(np.load(sys.argv[2]))["scores"])
+assert "keras_mtnet" not in sys.modules
+"""
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    started = time.time()
+    output = Path(arguments.output)
+    if output.exists() and any(output.iterdir()):
+        sys.exit(f"{output} holds another run. Remove it, or name a new folder with --output.")
+    videos, run = output / "videos", output / "run"
+
+    step(1, f"Drawing videos to {videos}")
+    draw_dataset(str(videos), GROUPS, CLIPS_PER_GROUP, TEST_GROUPS, seed=arguments.seed)
+
+    step(2, f"Training an MTNet, to {run}")
+    settings = {**RECIPE, "epochs": arguments.epochs or RECIPE["epochs"]}
+    recipe = mt.training.Recipe(root=str(videos), output=str(run), seed=arguments.seed, **settings)
+    mt.training.train(recipe)
+
+    step(3, "Testing with 4 views a video")
+    model, config = mt.training.load_run(run)
+    tests = mt.data.read_split("folder", str(videos), subset="test")
+    window = {"frames": config.frames, "stride": config.stride, "size": config.size}
+    result = mt.evaluate_views(model, tests, clips=4, crops=1, **window)
+    plots.confusion_matrix(result.confusion, tests.class_names, run / "confusion.png")
+
+    step(4, "Predicting one video that training has not seen")
+    video = tests[arguments.seed % len(tests)]
+    best = mt.predict_video(
+        model, video.path, top=3, class_names=config.class_names, clips=4, crops=1, **window
+    )
+    for name, score in best:
+        print(f"  {score:6.1%}  {name}")
+
+    step(5, "Marking the frames that the first frame selection keeps")
+    clip = mt.data.read_clip(video.path, config.frames, config.stride, config.size)
+    plots.clip_strip(clip, kept_frames(model, clip), run / "kept_frames.png", title=video.name)
+    plots.prediction(clip, best, run / "prediction.png", title=video.name)
+
+    step(6, "Exporting, and reading the export back with TensorFlow alone")
+    difference = export_and_compare(model, config.class_names, clip, output)
+
+    minutes = (time.time() - started) / 60
+    print(
+        f"""
+Done in {minutes:.1f} minutes.
+  accuracy   {result.top1:.1%} of {result.scored} test videos (chance {result.chance:.1%}), \
+from groups that training has not seen
+  this video {video.name}: {best[0][0]} ({best[0][1]:.1%})
+  export     {output / "export"}: scores within {difference:.1e} of the model's own
+  pictures   {run}/: curves.png, confusion.png, kept_frames.png, prediction.png
+  model      {run}/model.keras
+
+With your own videos in folders, one a class:
+  .venv/bin/keras-mtnet train --model MTNetS --data folder --root my_videos --frames 16 --stride 2 \\
+      --size 112 --batch_size 8 --epochs 30 --learning_rate 0.05 --output runs/mine"""
+    )
+
+
+def step(number: int, what: str) -> None:
+    print(f"\n[{number}/6] {what}", flush=True)
+
+
+def kept_frames(model: keras.Model, clip: np.ndarray) -> list[int]:
+    """Numbers of the frames of a clip, uint8 `(T, H, W, 3)`, that the stem's selection keeps."""
+    stem = keras.Model(model.input, model.get_layer("stem_relu").output)
+    features = stem.predict_on_batch(preprocess_input(clip[None]))
+    kept = model.get_layer("stem_selection").kept_frames(features)
+    return keras.ops.convert_to_numpy(kept)[0].tolist()
+
+
+def export_and_compare(
+    model: keras.Model, class_names: tuple[str, ...], clip: np.ndarray, output: Path
+) -> float:
+    """Exports the model; returns how far the export's scores of a clip are from the model's."""
+    mt.export_savedmodel(model, output / "export", class_names=class_names)
+    clip_file, scores_file = output / "clip.npy", output / "scores.npy"
+    np.save(clip_file, clip[None])
+    subprocess.run(
+        [sys.executable, "-c", SERVE, output / "export", clip_file, scores_file], check=True
+    )
+    scores = model.predict_on_batch(preprocess_input(clip[None]))
+    difference = float(np.abs(np.load(scores_file) - scores).max())
+    if difference > 1e-4:
+        sys.exit(f"The export's scores differ from the model's by {difference}.")
+    clip_file.unlink()
+    scores_file.unlink()
+    return difference
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", default="runs/demo", help="a new folder (default: runs/demo)")
+    parser.add_argument("--seed", type=int, default=0, help="of videos and weights (default: 0)")
+    parser.add_argument("--epochs", type=int, help=f"default: {RECIPE['epochs']}")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
