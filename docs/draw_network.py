@@ -29,8 +29,7 @@ def box(axes, x, y, width, height, text, colour=PLAIN, size=8.5):
 
 def arrow(axes, *points):
     """A line through the points with a head at the last."""
-    for begin, end in zip(points[:-2], points[1:-1], strict=True):
-        axes.plot(*zip(begin, end, strict=True), color=INK, linewidth=1.1, solid_capstyle="round")
+    axes.plot(*zip(*points[:-1], strict=True), color=INK, linewidth=1.1, solid_joinstyle="round")
     axes.add_patch(
         FancyArrowPatch(
             points[-2], points[-1], arrowstyle="-|>", mutation_scale=9, color=INK, linewidth=1.1,

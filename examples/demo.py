@@ -100,8 +100,8 @@ from groups that training has not seen
   model      {run}/model.keras
 
 With your own videos in folders, one a class:
-  .venv/bin/keras-mtnet train --model MTNetS --data folder --root my_videos --frames 16 --stride 2 \\
-      --size 112 --batch_size 8 --epochs 30 --learning_rate 0.05 --output runs/mine"""
+  .venv/bin/keras-mtnet train --model MTNetS --data folder --root my_videos --size 112 \\
+      --batch_size 8 --epochs 30 --learning_rate 0.05 --output runs/mine"""
     )
 
 
