@@ -1,0 +1,362 @@
+"""Videos to batches of clips, as `tf.data`.
+
+Sample k of the endless training stream is video `epoch_order(seed, k // n)[k % n]` of n, and draws
+its window, crop and flip from numbers of its own: a pure function of the seed and k, whatever else
+is read in parallel. A batch is a fixed range of sample numbers. A file that cannot be read leaves
+its batch smaller; it is reported, and never replaced by another.
+"""
+
+import dataclasses
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mtnet.data import sampling, transforms
+from keras_mtnet.data.catalog import Video, Videos, read_split
+from keras_mtnet.data.decode import VideoError, read_window
+
+
+class ReadReport:
+    """What could not be read. Safe to fill from several threads.
+
+    Attributes:
+        failed: dict from video name to the reason why nothing of it could be used.
+        damaged: dict from video name to what is wrong, of videos used as far as they can be read.
+    """
+
+    def __init__(self):
+        self.failed: dict[str, str] = {}
+        self.damaged: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def add_failed(self, name: str, reason: str) -> None:
+        with self._lock:
+            self.failed[name] = reason
+
+    def add_damaged(self, name: str, reason: str) -> None:
+        with self._lock:
+            self.damaged[name] = reason
+
+    def summary(self) -> str:
+        """Counts and names every video with a fault, a line each; "" if there is none."""
+        with self._lock:
+            parts = [("could not be read", self.failed), ("damaged, used in part", self.damaged)]
+            lines = []
+            for what, videos in parts:
+                if videos:
+                    lines.append(f"{len(videos)} video{'s' * (len(videos) > 1)} {what}:")
+                    lines += [f"  {name}: {reason}" for name, reason in sorted(videos.items())]
+        return "\n".join(lines)
+
+
+def clips(
+    videos: Videos,
+    frames: int = 16,
+    stride: int | None = None,
+    size: int = 224,
+    batch_size: int = 8,
+    training: bool = False,
+    seed: int = 0,
+    repeat: bool = False,
+    start_step: int = 0,
+    strict: bool = False,
+    report: ReadReport | None = None,
+    parallel_calls: int | None = None,
+) -> tf.data.Dataset:
+    """Batches of clips with their labels.
+
+    Training clips are a random window, crop and flip of each video, in an order that changes with
+    the epoch. Otherwise they are the middle window and the centre crop, in the order of `videos`.
+
+    Args:
+        videos: from `read_split`.
+        frames: frames in a clip.
+        stride: distance between neighbouring frames of a clip; the data set's own when None.
+        size: height and width of a clip in pixels. Frames are resized to a short side of
+            1.25 times that before they are cropped.
+        batch_size: clips in a batch. Batches with unreadable videos are smaller; one with nothing
+            else is left out.
+        training: random clips in random order.
+        seed: of the order and the clips: the same seed gives the same batches, bit for bit.
+        repeat: go on for ever, in full batches. Otherwise each iteration over the result is the
+            next epoch, 0, 1, 2, ..., whose last batch holds what is left.
+        start_step: the batch to begin with, for `repeat` only.
+        strict: raise at the first video that is unreadable or damaged, naming it and the reason.
+        report: collects such videos; a new one when None.
+        parallel_calls: clips read at the same time; as many as there are CPUs when None.
+
+    Returns:
+        A `tf.data.Dataset` of normalised clips float32 `(B, frames, size, size, 3)` and labels
+        int32 `(B,)`, with attributes `class_names` and `report`.
+
+    Raises:
+        ValueError: for a wrong argument.
+    """
+    _check_videos(videos)
+    _check_positive("batch_size", batch_size)
+    if start_step and not repeat:
+        raise ValueError(f"start_step needs repeat=True. Received: start_step={start_step}")
+    stride = videos.stride if stride is None else stride
+    report = ReadReport() if report is None else report
+    reader = _Reader(frames, stride, size, strict, report)
+    count = len(videos)
+
+    def video(number: int) -> Video:
+        epoch, place = divmod(number, count)
+        return videos[sampling.epoch_order(seed, epoch, count)[place] if training else place]
+
+    def read(video: Video, number: int) -> np.ndarray:
+        if not training:
+            return reader.views(video)[0]
+        return reader.random_clip(video, sampling.sample_generator(seed, number).random(4))
+
+    numbers = tf.data.Dataset.counter(start_step * batch_size) if repeat else _epochs(count)
+    samples = reader.map(numbers, video, read, (), parallel_calls)
+    batches = samples.batch(batch_size).map(_keep_readable).filter(lambda x, y: tf.size(y) > 0)
+    batches = batches.map(lambda x, y: (transforms.normalise(x), y)).prefetch(2)
+    batches.class_names = videos.class_names
+    batches.report = report
+    return batches
+
+
+def clips_from_directory(
+    directory: str,
+    frames: int = 16,
+    stride: int | None = None,
+    size: int = 224,
+    batch_size: int = 8,
+    validation_split: float | None = None,
+    subset: str | None = None,
+    seed: int = 0,
+    **options,
+) -> tf.data.Dataset:
+    """Batches of clips from a folder `<directory>/<class>/<video>`.
+
+    Args:
+        directory: the folder. Labels are the places of the class folders in sorted order.
+        frames: as for `clips`.
+        stride: as for `clips`.
+        size: as for `clips`.
+        batch_size: as for `clips`.
+        validation_split: share of the videos kept for validation, None for no split.
+        subset: `"training"` or `"validation"`, with `validation_split` only.
+        seed: of the split, and as for `clips`.
+        **options: more arguments of `clips`. `training` is True by default for all videos and
+            for the training subset, and False for the validation subset.
+
+    Returns:
+        As for `clips`.
+
+    Raises:
+        ValueError: for a wrong argument or fewer than two classes.
+        FileNotFoundError: if there is no such folder.
+    """
+    parts = {None: "all", "training": "train", "validation": "test"}
+    if subset not in parts:
+        raise ValueError(f"subset must be 'training' or 'validation'. Received: {subset!r}")
+    if (subset is None) != (validation_split is None):
+        raise ValueError(
+            "subset and validation_split are given together or not at all. "
+            f"Received: subset={subset!r}, validation_split={validation_split}"
+        )
+    share = {} if validation_split is None else {"validation_split": validation_split}
+    videos = read_split("folder", directory, subset=parts[subset], seed=seed, **share)
+    options = {"training": subset != "validation", "seed": seed, **options}
+    return clips(videos, frames, stride, size, batch_size, **options)
+
+
+def views(
+    videos: Videos,
+    frames: int = 16,
+    stride: int | None = None,
+    size: int = 224,
+    clips: int = 10,
+    crops: int = 3,
+    strict: bool = False,
+    report: ReadReport | None = None,
+    parallel_calls: int | None = None,
+) -> tf.data.Dataset:
+    """The views of each video that a test averages over, one element a video.
+
+    Args:
+        videos: from `read_split` or `read_videos`.
+        frames: as for `clips`.
+        stride: as for `clips`.
+        size: as for `clips`.
+        clips: windows, spread uniformly over the video.
+        crops: crops of each window, spread along the longer side; 1 is the centre.
+        strict: as for `clips`.
+        report: as for `clips`.
+        parallel_calls: videos read at the same time; as many as there are CPUs when None.
+
+    Returns:
+        A `tf.data.Dataset` of views float32 `(clips * crops, frames, size, size, 3)`, label int32
+        and place in `videos` int64, with attributes `class_names` and `report`. An unreadable
+        video has no element.
+
+    Raises:
+        ValueError: for a wrong argument.
+    """
+    _check_videos(videos)
+    _check_positive("clips", clips)
+    _check_positive("crops", crops)
+    stride = videos.stride if stride is None else stride
+    report = ReadReport() if report is None else report
+    reader = _Reader(frames, stride, size, strict, report)
+
+    def read(video: Video, _: int) -> np.ndarray:
+        return reader.views(video, clips, crops)
+
+    numbers = tf.data.Dataset.range(len(videos))
+    samples = reader.map(numbers, videos.__getitem__, read, (clips * crops,), parallel_calls)
+    found = samples.filter(lambda readable, *_: readable)
+    found = found.map(lambda _, x, y, number: (transforms.normalise(x), y, number)).prefetch(1)
+    found.class_names = videos.class_names
+    found.report = report
+    return found
+
+
+def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = None) -> np.ndarray:
+    """The middle clip of one video, for looking at it.
+
+    Args:
+        path: a video file, or a folder of pictures.
+        frames: frames in the clip.
+        stride: distance between neighbouring frames.
+        size: side in pixels of a centre crop, cut as for `clips`; the whole frames when None.
+
+    Returns:
+        RGB, uint8 `(frames, height, width, 3)`.
+
+    Raises:
+        VideoError: if the file cannot be read.
+    """
+    if size is not None:
+        reader = _Reader(frames, stride, size, strict=False, report=ReadReport())
+        return reader.views(Video(path, -1, path))[0]
+    return read_window(path, lambda n: sampling.uniform_windows(n, frames, stride, 1)[0])[0]
+
+
+# --- Inside --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Reads the clips of one data set. Attributes are the arguments of `clips`."""
+
+    frames: int
+    stride: int
+    size: int
+    strict: bool
+    report: ReadReport
+
+    def __post_init__(self):
+        for name in ("frames", "stride", "size"):
+            _check_positive(name, getattr(self, name))
+
+    def random_clip(self, video: Video, draws: np.ndarray) -> np.ndarray:
+        """uint8 `(T, S, S, 3)` by four numbers in [0, 1): start, top, left, flip."""
+        start, top, left, flip = draws
+        pixels = self._pixels(
+            video, lambda n: sampling.random_window(n, self.frames, self.stride, start)
+        )
+        box = sampling.random_box(*pixels.shape[1:3], self.size, top, left)
+        return transforms.crop(pixels, box, self.size, flip=flip < 0.5)
+
+    def views(self, video: Video, windows: int = 1, crops: int = 1) -> np.ndarray:
+        """uint8 `(windows * crops, T, S, S, 3)`: the crops of the first window, of the second..."""
+        pixels = self._pixels(
+            video,
+            lambda n: sampling.uniform_windows(n, self.frames, self.stride, windows).ravel(),
+        )
+        boxes = sampling.uniform_boxes(*pixels.shape[1:3], self.size, crops)
+        pixels = pixels.reshape(windows, self.frames, *pixels.shape[1:])
+        return np.stack([transforms.crop(each, box, self.size) for each in pixels for box in boxes])
+
+    def _pixels(self, video: Video, choose: Callable[[int], np.ndarray]) -> np.ndarray:
+        """The chosen frames, resized. Damage is reported, or raised where `strict`."""
+        short_side = transforms.short_side(self.size)
+        pixels, damage = read_window(video.path, choose, short_side, video.start, video.end)
+        if damage and self.strict:
+            raise VideoError(video.name, damage)
+        if damage:
+            self.report.add_damaged(video.name, damage)
+        return pixels
+
+    def map(
+        self,
+        numbers: tf.data.Dataset,
+        videos: Callable[[int], Video],
+        read: Callable[[Video, int], np.ndarray],
+        lead: tuple[int, ...],
+        parallel_calls: int | None,
+    ) -> tf.data.Dataset:
+        """Reads the video of each number.
+
+        Args:
+            numbers: data set of int64 numbers.
+            videos: number to video.
+            read: video and number to clips, uint8 `(*lead, T, S, S, 3)`.
+            lead: axes before T.
+            parallel_calls: reads at the same time; as many as there are CPUs when None.
+
+        Returns:
+            A data set of: read or not, clips (zeros if not), label int32, number.
+        """
+        shape = (*lead, self.frames, self.size, self.size, 3)
+
+        def read_one(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            video = videos(int(number))
+            try:
+                return np.True_, read(video, int(number)), np.int32(video.label)
+            except VideoError as error:
+                self.report.add_failed(video.name, error.reason)
+                if self.strict:
+                    raise VideoError(video.name, error.reason) from error
+                return np.False_, np.zeros(shape, "uint8"), np.int32(video.label)
+
+        def read_in_graph(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            types = (tf.bool, tf.uint8, tf.int32)
+            found = tf.numpy_function(read_one, [number], types)
+            for tensor, each in zip(found, ((), shape, ()), strict=True):
+                tensor.set_shape(each)
+            return *found, number
+
+        calls = parallel_calls or os.cpu_count()
+        return numbers.map(read_in_graph, num_parallel_calls=calls, deterministic=True)
+
+
+def _epochs(count: int) -> tf.data.Dataset:
+    """Sample numbers of one epoch; each iteration over the result gives the next one's."""
+    epochs = itertools.count()
+
+    def numbers() -> Iterator[int]:
+        epoch = next(epochs)
+        yield from range(epoch * count, (epoch + 1) * count)
+
+    return tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((), tf.int64))
+
+
+def _keep_readable(
+    readable: tf.Tensor, clips: tf.Tensor, labels: tf.Tensor, _: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Takes unreadable clips out of a batch."""
+    return tf.cond(
+        tf.reduce_all(readable),
+        lambda: (clips, labels),
+        lambda: (tf.boolean_mask(clips, readable), tf.boolean_mask(labels, readable)),
+    )
+
+
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1. Received: {value}")
+
+
+def _check_videos(videos: Videos) -> None:
+    if not videos:
+        raise ValueError("there are no videos to read. Received: an empty list")

@@ -1,0 +1,93 @@
+"""Which frames and which pixels of a video a clip is made of.
+
+Pure functions of counts and of numbers in [0, 1): no state, no files. A sample of the training
+stream draws its numbers from `sample_generator(seed, number)`, so it is the same in any thread,
+process or machine, and after a restart.
+"""
+
+import functools
+
+import numpy as np
+
+# Each use of a seed draws from a range of the generator's counter of its own.
+_ORDER, _SAMPLE = 1, 2
+
+
+def _generator(purpose: int, seed: int, number: int) -> np.random.Generator:
+    key = np.array([seed % 2**64, number], "uint64")
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, purpose]))
+
+
+def sample_generator(seed: int, number: int) -> np.random.Generator:
+    """The random numbers of sample `number` of the training stream."""
+    return _generator(_SAMPLE, seed, number)
+
+
+@functools.lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order in which epoch `epoch` visits `count` videos, int64 `(count,)`, read-only."""
+    order = np.argsort(_generator(_ORDER, seed, epoch).random(count), kind="stable")
+    order.flags.writeable = False
+    return order
+
+
+def _starts(count: int, frames: int, stride: int) -> int:
+    """In how many places a window can begin: wherever it fits, anywhere if it must loop."""
+    span = (frames - 1) * stride + 1
+    return count - span + 1 if count >= span else count
+
+
+def _window(start: int, count: int, frames: int, stride: int) -> np.ndarray:
+    return (start + np.arange(frames) * stride) % count
+
+
+def random_window(count: int, frames: int, stride: int, u: float) -> np.ndarray:
+    """A training window.
+
+    Args:
+        count: number of frames in the video.
+        frames: number of frames in the window.
+        stride: distance of neighbouring frames of the window.
+        u: in [0, 1), decides the start, uniform over all possible ones.
+
+    Returns:
+        Frame numbers, int64 `(frames,)`. Where the video is shorter than the window, it loops.
+    """
+    return _window(int(u * _starts(count, frames, stride)), count, frames, stride)
+
+
+def uniform_windows(count: int, frames: int, stride: int, windows: int) -> np.ndarray:
+    """Test windows spread uniformly over a video, the first at its start, the last at its end.
+
+    A single window is the middle one; if it has to loop, it begins with the video.
+
+    Returns:
+        Frame numbers, int64 `(windows, frames)`.
+    """
+    starts = _starts(count, frames, stride)
+    if windows > 1:
+        first = np.round(np.linspace(0, starts - 1, windows)).astype("int64")
+    else:
+        first = [0 if starts == count else (starts - 1) // 2]
+    return np.stack([_window(start, count, frames, stride) for start in first])
+
+
+def random_box(height: int, width: int, size: int, u: float, v: float) -> tuple[int, int]:
+    """Top and left edge of a training crop; `u` and `v` in [0, 1) choose among all that fit."""
+    return int(u * (height - size + 1)), int(v * (width - size + 1))
+
+
+def uniform_boxes(height: int, width: int, size: int, crops: int) -> list[tuple[int, int]]:
+    """Top and left edges of test crops.
+
+    One crop is the centre. Several are spread along the longer side from end to end, and are
+    centred on the shorter one.
+    """
+    down, right = height - size, width - size
+    middle = [(down // 2, right // 2)]
+    if crops == 1:
+        return middle
+    places = [i / (crops - 1) for i in range(crops)]
+    if height > width:
+        return [(round(place * down), right // 2) for place in places]
+    return [(down // 2, round(place * right)) for place in places]

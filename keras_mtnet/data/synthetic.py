@@ -1,0 +1,210 @@
+"""Short real video files of drawn motion, to try everything without downloading a data set.
+
+Eight classes that differ in nothing but how things move. All shapes of a video move alike, over a
+still background, on a torus: what leaves on one side comes back on the other. Positions, angles
+and phases are uniform at the start of a clip and so in each of its frames, which is why a single
+frame says nothing about the class. Each class is its own mirror image: training flips clips.
+Appearance belongs to the group (`g01`, `g02`, ...: think of the person filmed), and every group
+shows all classes.
+"""
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import numpy as np
+
+# Motion by class: time in frames `t` (T,), frame height `h` in pixels, generator -> dx, dy, angle,
+# pixels and radians, each (T,). Sideways motion and turning take either direction by chance.
+_Motion = Callable[[np.ndarray, float, np.random.Generator], tuple]
+
+
+def _travel(dx: float, dy: float) -> _Motion:
+    """Steady travel by a share of the frame height per frame."""
+
+    def motion(t, h, rng):
+        speed = h * rng.uniform(0.85, 1.15) * rng.choice([-1, 1] if dx else [1])
+        return speed * dx * t, speed * dy * t, 0 * t
+
+    return motion
+
+
+def _sway(period: float) -> _Motion:
+    """Sideways to and fro in `period` frames."""
+
+    def motion(t, h, rng):
+        phase = 2 * np.pi * (t / (period * rng.uniform(0.85, 1.15)) + rng.random())
+        return 0.15 * h * np.sin(phase), 0 * t, 0 * t
+
+    return motion
+
+
+def _spin(speed: float) -> _Motion:
+    """Each shape turns on the spot, by `speed` radians per frame."""
+
+    def motion(t, h, rng):
+        return 0 * t, 0 * t, speed * rng.uniform(0.85, 1.15) * rng.choice([-1, 1]) * t
+
+    return motion
+
+
+def _rock(period: float) -> _Motion:
+    """Each shape turns to and fro in `period` frames."""
+
+    def motion(t, h, rng):
+        phase = 2 * np.pi * (t / (period * rng.uniform(0.85, 1.15)) + rng.random())
+        return 0 * t, 0 * t, 0.9 * np.sin(phase)
+
+    return motion
+
+
+MOTIONS: dict[str, _Motion] = {
+    "DriftFast": _travel(0.036, 0),
+    "DriftSlow": _travel(0.009, 0),
+    "Fall": _travel(0, 0.018),
+    "Rise": _travel(0, -0.018),
+    "Rock": _rock(14),
+    "Spin": _spin(0.16),
+    "SwayFast": _sway(10),
+    "SwaySlow": _sway(30),
+}
+
+
+def draw_dataset(
+    root: str,
+    groups: int = 12,
+    clips_per_group: int = 4,
+    test_groups: int | None = None,
+    frames: int = 40,
+    size: tuple[int, int] = (128, 96),
+    fps: int = 25,
+    seed: int = 0,
+) -> None:
+    """Draws a data set in the layout of UCF-101, half of it H.264 in mp4, half MPEG-4 in avi.
+
+    Writes `<Class>/v_<Class>_g<group>_c<clip>.<mp4|avi>`, `classInd.txt`, `trainlist01.txt` and
+    `testlist01.txt`. The last groups are the test groups. The same arguments give the same pixels.
+
+    Args:
+        root: folder to write to; made if needed.
+        groups: how many groups, 2 to 99.
+        clips_per_group: clips of each class in each group.
+        test_groups: how many of the groups are for testing; a quarter when None.
+        frames: about how many frames a clip has: from 0.9 to 1.1 times as many.
+        size: width and height in pixels, even numbers.
+        fps: frames per second.
+        seed: decides everything that is drawn.
+
+    Raises:
+        ValueError: for a wrong argument.
+        FileExistsError: if `root` holds anything.
+    """
+    test_groups = max(1, groups // 4) if test_groups is None else test_groups
+    if not 0 < test_groups < groups < 100:
+        raise ValueError(
+            "draw_dataset needs 2 to 99 groups, some for training and some for testing. "
+            f"Received: groups={groups}, test_groups={test_groups}"
+        )
+    if size[0] % 2 or size[1] % 2 or min(size) < 32:
+        raise ValueError(f"size must be even numbers from 32 on. Received: {size}")
+    if os.path.isdir(root) and os.listdir(root):
+        raise FileExistsError(f"{root!r} is not empty: choose another folder")
+    names = {"train": [], "test": []}
+    for label, class_name in enumerate(MOTIONS):
+        os.makedirs(os.path.join(root, class_name))
+        for group in range(1, groups + 1):
+            look = _Look(np.random.default_rng([seed, group]), *size)
+            for clip in range(1, clips_per_group + 1):
+                rng = np.random.default_rng([seed, group, clip, label])
+                length = round(frames * rng.uniform(0.9, 1.1))
+                pixels = look.draw(MOTIONS[class_name], length, rng)
+                suffix = "mp4" if (group + clip) % 2 else "avi"
+                name = f"{class_name}/v_{class_name}_g{group:02d}_c{clip:02d}.{suffix}"
+                write_video(os.path.join(root, name), pixels, fps)
+                names["test" if group > groups - test_groups else "train"].append((name, label))
+    _write_lists(root, names)
+
+
+def _write_lists(root: str, names: dict[str, list[tuple[str, int]]]) -> None:
+    """The lists as UCF-101 has them: labels from 1, none in the test list."""
+    lists = {
+        "classInd.txt": [f"{label} {name}" for label, name in enumerate(MOTIONS, 1)],
+        "trainlist01.txt": [f"{name} {label + 1}" for name, label in names["train"]],
+        "testlist01.txt": [name for name, _ in names["test"]],
+    }
+    for name, lines in lists.items():
+        with open(os.path.join(root, name), "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+class _Look:
+    """What the clips of one group look like: background, shapes, colours."""
+
+    def __init__(self, rng: np.random.Generator, width: int, height: int):
+        self.width, self.height = width, height
+        self.background = _texture(rng, width, height)
+        self.shapes = int(rng.integers(5, 9))
+        self.length = height * rng.uniform(0.11, 0.15, self.shapes)  # half axes in pixels
+        self.breadth = self.length * rng.uniform(0.4, 0.6)
+        self.power = rng.choice([1.0, 2.0, 6.0])  # diamond, ellipse, box
+        # Two colours a shape, one for each end, so that a turn by half shows.
+        light = rng.uniform(150, 255, (self.shapes, 3))
+        dark = rng.uniform(0, 90, (self.shapes, 3))
+        self.colours = np.stack([light, dark], axis=1)
+
+    def draw(self, motion: _Motion, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """One clip, uint8 `(frames, height, width, 3)`."""
+        video = np.repeat(self.background[None], frames, axis=0)
+        dx, dy, turn = motion(np.arange(frames, dtype="float64"), self.height, rng)
+        for shape in rng.permutation(self.shapes):
+            x = rng.random() * self.width + dx
+            y = rng.random() * self.height + dy
+            self._add(video, shape, x, y, 2 * np.pi * rng.random() + turn)
+        return np.round(video).astype("uint8")
+
+    def _add(
+        self, video: np.ndarray, shape: int, x: np.ndarray, y: np.ndarray, angle: np.ndarray
+    ) -> None:
+        """Draws one shape into all frames, in a window (T, P, P) around its centre."""
+        reach = np.arange(-int(self.length[shape] * 1.5) - 2, int(self.length[shape] * 1.5) + 3)
+        x, y, angle = (each[:, None, None] for each in (x, y, angle))
+        columns, rows = np.floor(x).astype(int) + reach, np.floor(y).astype(int) + reach[:, None]
+        across, down = columns - x, rows - y
+        along = (across * np.cos(angle) + down * np.sin(angle)) / self.length[shape]
+        aside = (down * np.cos(angle) - across * np.sin(angle)) / self.breadth[shape]
+        radius = (np.abs(along) ** self.power + np.abs(aside) ** self.power) ** (1 / self.power)
+        # Soft edges, about a pixel wide.
+        cover = np.clip((1 - radius) * self.breadth[shape] + 0.5, 0, 1)[..., None]
+        end = np.clip(along * self.length[shape] + 0.5, 0, 1)[..., None]
+        colour = end * self.colours[shape, 0] + (1 - end) * self.colours[shape, 1]
+        place = np.arange(len(video))[:, None, None], rows % self.height, columns % self.width
+        video[place] += cover * (colour - video[place])
+
+
+def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """A still background of soft waves, float64 `(height, width, 3)`, seamless at the edges."""
+    x = 2 * np.pi * np.arange(width) / width
+    y = 2 * np.pi * np.arange(height)[:, None] / height
+    picture = np.zeros((height, width, 3)) + rng.uniform(70, 150, 3)
+    for _ in range(6):
+        across, down = rng.integers(-4, 5, 2)
+        wave = np.sin(across * x + down * y + 2 * np.pi * rng.random())
+        picture += wave[..., None] * rng.uniform(-14, 14, 3)
+    return np.clip(picture, 0, 255)
+
+
+def write_video(path: str, frames: np.ndarray, fps: int = 25) -> None:
+    """Encodes frames, uint8 `(T, H, W, 3)`: MPEG-4 for avi, else H.264 where FFmpeg has it."""
+    h264 = not path.endswith(".avi") and "libx264" in av.codecs_available
+    codec, options = ("libx264", {"crf": "16", "preset": "veryfast"}) if h264 else ("mpeg4", {})
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps), options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1  # the same bytes whatever the machine
+        if not h264:
+            stream.codec_context.qmin = stream.codec_context.qmax = 2  # near lossless
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
