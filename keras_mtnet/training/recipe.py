@@ -10,15 +10,18 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+MODELS = ("MTNetS", "MTNetM", "MTNetL", "MTNet")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("none", "mirrored")
 
 
-def _ratio(text: str) -> float:
+def fraction(text: str) -> float:
+    """Reads 0.875 or 7/8."""
     return float(Fraction(text))
 
 
-def _integers(text: str) -> tuple[int, ...]:
+def integers(text: str) -> tuple[int, ...]:
+    """Reads 24,48,96."""
     return tuple(int(number) for number in text.split(","))
 
 
@@ -29,7 +32,10 @@ def _setting(
     parse: Callable[[str], Any] = str,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """A field that is also a flag of `keras-mtnet train`; `parse` reads the flag's text."""
+    """A field that is also a flag of `keras-mtnet train`; `parse` reads the flag's text.
+
+    Where the default says nothing, `help` ends in a semicolon and what happens without the flag.
+    """
     metadata = {"group": group, "help": help, "parse": parse, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -44,35 +50,45 @@ class Recipe:
         ValueError: for a value that no run can have.
     """
 
-    data: str = _setting("folder", "data", "folder (root/<class>/<video>) or ucf101")
-    root: str = _setting("", "data", "folder of the videos")
+    data: str = _setting("folder", "data and output", "folder (root/<class>/<video>) or ucf101")
+    root: str = _setting("", "data and output", "folder of the videos")
+    output: str = _setting("", "data and output", "new folder for the run")
     annotations: str | None = _setting(
-        None, "data", "folder of the split files; that of the videos"
+        None, "data and output", "folder of the split files; in or beside that of the videos"
     )
-    split: int = _setting(1, "data", "number of the official split", int)
+    split: int = _setting(1, "data and output", "number of the official split", int)
     skip_missing: bool = _setting(
-        False, "data", "go on without the videos that the list names and the disk lacks", bool
+        False,
+        "data and output",
+        "go on without the videos that the list names and the disk lacks",
+        bool,
     )
-    frames: int = _setting(16, "data", "frames of a clip", int)
-    stride: int | None = _setting(None, "data", "every n-th frame; the data set's own", int)
-    size: int | None = _setting(None, "data", "height and width in pixels; the model's own", int)
+    frames: int = _setting(16, "data and output", "frames of a clip", int)
+    stride: int | None = _setting(
+        None, "data and output", "every n-th frame; the data set's own", int
+    )
+    size: int | None = _setting(
+        None, "data and output", "height and width in pixels; the model's own", int
+    )
 
-    model: str = _setting("MTNetS", "model", "MTNetS, MTNetM, MTNetL or MTNet (your own stages)")
-    weights: str | None = _setting(None, "model", "weights to start from: a file or a name")
-    ratio: float = _setting(7 / 8, "model", "share of the local branch, 0 < ratio <= 1", _ratio)
+    model: str = _setting(
+        "MTNetS", "model", "network, MTNet has stages of your own", choices=MODELS
+    )
+    weights: str | None = _setting(None, "model", ".weights.h5 file to start from; random weights")
+    ratio: float = _setting(7 / 8, "model", "share of the local branch, 0 < ratio <= 1", fraction)
     cell: str = _setting("gru", "model", "recurrent cell: rnn, gru, lstm or peephole_lstm")
     dropout_rate: float = _setting(0.5, "model", "dropout before the classifier", float)
     stage_filters: tuple[int, ...] | None = _setting(
-        None, "model", "for MTNet: channels of the stages, as 24,48,96", _integers
+        None, "model", "channels of the stages, as 24,48,96; MTNet needs them", integers
     )
     stage_depths: tuple[int, ...] | None = _setting(
-        None, "model", "for MTNet: blocks of the stages, as 1,1,1", _integers
+        None, "model", "blocks of the stages, as 1,1,1; MTNet needs them", integers
     )
 
     batch_size: int = _setting(8, "optimisation", "clips of a step, on all devices together", int)
     epochs: int = _setting(100, "optimisation", "passes over the videos, one clip of each", int)
     base_rate: float = _setting(
-        0.1, "optimisation", "highest learning rate for 64 clips; scaled with the batch", float
+        0.1, "optimisation", "highest learning rate for 64 clips, scaled with the batch", float
     )
     learning_rate: float | None = _setting(
         None, "optimisation", "highest learning rate as it is; base_rate * batch_size / 64", float
@@ -97,20 +113,26 @@ class Recipe:
         STRATEGIES,
     )
     seed: int = _setting(0, "machine", "of weights, clips and dropout", int)
-    output: str = _setting("", "machine", "new folder for the run")
 
     def __post_init__(self) -> None:
         for name, (allowed, holds) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not holds(value):
                 raise ValueError(f"{name} must be {allowed}. Received: {name}={value}")
-        for name in ("precision", "strategy"):
+        for name in ("model", "precision", "strategy"):
             choices = self.__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} must be one of {', '.join(choices)}. "
                     f"Received: {name}={getattr(self, name)!r}"
                 )
+        stages = (self.stage_filters is not None, self.stage_depths is not None)
+        if stages != (self.model == "MTNet",) * 2:
+            raise ValueError(
+                "stage_filters and stage_depths belong to model='MTNet', which needs both. "
+                f"Received: model={self.model!r}, stage_filters={self.stage_filters}, "
+                f"stage_depths={self.stage_depths}"
+            )
 
     @property
     def peak_rate(self) -> float:

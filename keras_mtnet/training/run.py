@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -270,14 +271,18 @@ def _fit(
 ) -> None:
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
     common = {**sizes, "batch_size": recipe.batch_size, "report": report}
-    model.fit(
-        clips(training, training=True, repeat=True, seed=recipe.seed, **common),
-        validation_data=clips(testing, **common),
-        epochs=recipe.epochs,
-        steps_per_epoch=recipe.steps_per_epoch(len(training)),
-        callbacks=_callbacks(recipe),
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    with warnings.catch_warnings():
+        # Unreadable files make the length of the test set unknown, and Keras warns at its end.
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        model.fit(
+            clips(training, training=True, repeat=True, seed=recipe.seed, **common),
+            validation_data=clips(testing, **common),
+            epochs=recipe.epochs,
+            steps_per_epoch=recipe.steps_per_epoch(len(training)),
+            shuffle=False,  # the data set does it
+            callbacks=_callbacks(recipe),
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
 
 
 def _callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
