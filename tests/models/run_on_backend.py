@@ -1,0 +1,61 @@
+"""Runs the layers and narrow networks on one Keras backend and writes what they give.
+
+    KERAS_BACKEND=jax python tests/models/run_on_backend.py out.npz
+
+Weights and clips come from seeds, so they are the same everywhere. On another backend than
+TensorFlow, TensorFlow is as good as not installed: importing it fails.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if os.environ["KERAS_BACKEND"] != "tensorflow":
+    sys.modules["tensorflow"] = None
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import keras
+import numpy as np
+import numpy_layers as reference
+from layer_cases import clip, make
+
+import keras_mtnet as mt
+from keras_mtnet import layers, models
+
+LAYERS = (
+    "soft_pool",
+    "soft_pool_overlapping",
+    "average_pool",
+    "stochastic_pool",
+    "selection",
+    "temporal",
+    "pointwise",
+    "mt_conv",
+    "squeeze_gru",
+    "squeeze_peephole",
+    "mt_block",
+)
+CELLS = ("rnn", "gru", "lstm", "peephole_lstm")
+
+
+def network(cell):
+    """One stage of one block, small because JAX compiles every operation it meets."""
+    options = {"head_filters": 12, "head_units": 16, "ratio": 0.5, "cell": cell, "classes": 5}
+    model = models.MTNet((8,), (1,), input_shape=(8, 12, 12, 3), stem_filters=8, **options)
+    reference.randomise(model, scale=0.7)
+    return model
+
+
+def main(path):
+    assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
+    assert layers.MTConv and mt.MTNetM
+    results = {f"layer/{name}": make(name)(clip()) for name in LAYERS}
+    for cell in CELLS:
+        results[f"network/{cell}"] = network(cell)(clip((2, 8, 12, 12, 3)))
+    pixels = keras.ops.convert_to_tensor(np.arange(12, dtype="uint8").reshape(4, 3))
+    results["preprocessed"] = mt.preprocess_input(pixels)
+    np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
