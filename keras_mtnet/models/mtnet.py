@@ -20,7 +20,6 @@ from keras_mtnet.models.configs import (
     HEAD_UNITS,
     STEM_FILTERS,
     STEM_FRAMES,
-    Config,
 )
 
 
@@ -203,25 +202,63 @@ def _input(input_shape: Sequence[int | None] | None, input_tensor: Any) -> Any:
     return keras.Input(shape, name="clips") if input_tensor is None else input_tensor
 
 
-def MTNetS(*args: Any, **kwargs: Any) -> keras.Model:
-    """Builds MTNet-S, made for clips of 16 x 200 x 200. Arguments: `MTNet`, from `include_top` on."""
-    return _variant(CONFIGS["MTNetS"], args, kwargs)
+def MTNetS(
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int = CLASSES,
+    classifier_activation: Any = "softmax",
+    name: str = "mtnet_s",
+    **options: Any,
+) -> keras.Model:
+    """Builds MTNet-S, made for clips of 16 x 200 x 200.
+
+    Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
+    """
+    return _variant("MTNetS", **locals())
 
 
-def MTNetM(*args: Any, **kwargs: Any) -> keras.Model:
-    """Builds MTNet-M, made for clips of 16 x 256 x 256. Arguments: `MTNet`, from `include_top` on."""
-    return _variant(CONFIGS["MTNetM"], args, kwargs)
+def MTNetM(
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int = CLASSES,
+    classifier_activation: Any = "softmax",
+    name: str = "mtnet_m",
+    **options: Any,
+) -> keras.Model:
+    """Builds MTNet-M, made for clips of 16 x 256 x 256.
+
+    Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
+    """
+    return _variant("MTNetM", **locals())
 
 
-def MTNetL(*args: Any, **kwargs: Any) -> keras.Model:
-    """Builds MTNet-L, made for clips of 16 x 256 x 256. Arguments: `MTNet`, from `include_top` on."""
-    return _variant(CONFIGS["MTNetL"], args, kwargs)
+def MTNetL(
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: Any = None,
+    input_shape: Sequence[int | None] | None = None,
+    pooling: str | None = None,
+    classes: int = CLASSES,
+    classifier_activation: Any = "softmax",
+    name: str = "mtnet_l",
+    **options: Any,
+) -> keras.Model:
+    """Builds MTNet-L, made for clips of 16 x 256 x 256.
+
+    Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
+    """
+    return _variant("MTNetL", **locals())
 
 
-def _variant(config: Config, args: tuple, kwargs: dict[str, Any]) -> keras.Model:
-    return MTNet(
-        config.stage_filters, config.stage_depths, *args, **{"name": config.name, **kwargs}
-    )
+def _variant(model: str, options: dict[str, Any], **arguments: Any) -> keras.Model:
+    config = CONFIGS[model]
+    return MTNet(config.stage_filters, config.stage_depths, **arguments, **options)
 
 
 def build(model: str, **kwargs: Any) -> keras.Model:
