@@ -167,9 +167,10 @@ def _read_ucf101(root: str, annotations: str | None, split: int, subset: str) ->
     class_names = _read_class_names(os.path.join(folder, "classInd.txt"))
     lists = ("train", "test") if subset == "all" else (subset,)
     paths = [os.path.join(folder, f"{name}list{split:02d}.txt") for name in lists]
+    classes = {_spell(name): label for label, name in enumerate(class_names)}
     labels: dict[str, int] = {}
     for line in itertools.chain.from_iterable(map(_lines, paths)):
-        name, label = _read_entry(line, class_names)
+        name, label = _read_entry(line, classes)
         if name in labels:
             raise ValueError(f"{line}: {name!r} is listed twice")
         labels[name] = label
@@ -205,7 +206,7 @@ def _check_class_count(count: int, where: str) -> None:
         raise ValueError(f"{where}: classification needs at least two classes. Received: {count}")
 
 
-def _read_entry(line: _Line, class_names: Sequence[str]) -> tuple[str, int]:
+def _read_entry(line: _Line, classes: dict[str, int]) -> tuple[str, int]:
     """Reads 'Class/file.avi' with or without a number from 1 behind it: name, label from 0."""
     name, _, number = line.text.rpartition(" ")
     if not number.isdecimal() or not name:
@@ -216,12 +217,11 @@ def _read_entry(line: _Line, class_names: Sequence[str]) -> tuple[str, int]:
         raise ValueError(f"{line}: {name!r} leaves the root: give it as 'Class/file'")
     if len(parts) != 2:
         raise ValueError(f"{line}: expected 'Class/file'. Received: {name!r}")
-    classes = {_spell(each): label for label, each in enumerate(class_names)}
     label = classes.get(_spell(parts[0]))
     if label is None:
         raise ValueError(f"{line}: {parts[0]!r} is not a class of classInd.txt")
-    if number and not 1 <= int(number) <= len(class_names):
-        raise ValueError(f"{line}: labels are 1 to {len(class_names)}. Received: {number}")
+    if number and not 1 <= int(number) <= len(classes):
+        raise ValueError(f"{line}: labels are 1 to {len(classes)}. Received: {number}")
     if number and int(number) != label + 1:
         raise ValueError(f"{line}: {parts[0]!r} has label {label + 1}. Received: {number}")
     return name, label

@@ -67,12 +67,10 @@ class FrameIndex:
 
     Attributes:
         times: float64 `(frames,)`, seconds since the first frame, increasing.
-        exact: True where every frame was decoded, False where packets were counted.
         damage: why the video ends before its last packet, None for a sound one.
     """
 
     times: np.ndarray
-    exact: bool = False
     damage: str | None = None
 
     @property
@@ -133,7 +131,7 @@ def _open(path: str) -> Iterator[tuple[av.container.InputContainer, av.VideoStre
 
 
 class _Damaged(Exception):
-    """The next packet could not be decoded."""
+    """The next frame could not be decoded or converted."""
 
 
 def _decoded(path: str) -> Iterator[Callable[[], tuple[av.VideoFrame, float | None]]]:
@@ -185,7 +183,10 @@ class _Converter:
         height, width = self._size(frame, turns)
         if turns % 2:
             height, width = width, height
-        rgb = self.reformatter.reformat(frame, width, height, "rgb24", **_ONE_THREAD)
+        try:
+            rgb = self.reformatter.reformat(frame, width, height, "rgb24", **_ONE_THREAD)
+        except av.FFmpegError as error:
+            raise _Damaged(f"{frame.format.name} frames cannot be converted") from error
         return np.rot90(rgb.to_ndarray(), turns)
 
     def _size(self, frame: av.VideoFrame, turns: int) -> tuple[int, int]:
@@ -303,9 +304,10 @@ def frame_index(path: str, exact: bool = False) -> FrameIndex:
         status = os.stat(path)
     except OSError as error:
         raise VideoError(path, "no such file") from error
-    key = (os.path.abspath(path), status.st_mtime_ns, status.st_size)
+    # A count that is exact must not replace one by packets: windows would come to depend on it.
+    key = (os.path.abspath(path), status.st_mtime_ns, status.st_size, exact)
     index = _INDEXES.get(key)
-    if index is None or (exact and not index.exact):
+    if index is None:
         index = (None if exact else _by_packets(path)) or _by_decoding(path)
         if not index.count:
             raise VideoError(path, f"no frame can be decoded ({index.damage or 'it holds none'})")
@@ -345,7 +347,7 @@ def _by_decoding(path: str) -> FrameIndex:
     if None in times or (np.diff(times) <= 0).any():
         times = np.arange(len(times)) / _rate(path)
     times = np.asarray(times, "float64")
-    return FrameIndex(times - times[:1], exact=True, damage=damage)
+    return FrameIndex(times - times[:1], damage)
 
 
 def _rate(path: str) -> float:

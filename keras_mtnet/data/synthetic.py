@@ -145,13 +145,15 @@ class _Look:
         self.width, self.height = width, height
         self.background = _texture(rng, width, height)
         self.shapes = int(rng.integers(5, 9))
-        self.length = height * rng.uniform(0.11, 0.15, self.shapes)  # half axes in pixels
-        self.breadth = self.length * rng.uniform(0.4, 0.6)
-        self.power = rng.choice([1.0, 2.0, 6.0])  # diamond, ellipse, box
+        # Half axes in pixels.
+        self.length = (height * rng.uniform(0.11, 0.15, self.shapes)).astype("float32")
+        self.breadth = self.length * np.float32(rng.uniform(0.4, 0.6))
+        # Diamonds, ellipses or boxes: what |along|, |aside| amount to is 1 at the edge.
+        self.distance = rng.choice([np.add, np.hypot, np.maximum])
         # Two colours a shape, one for each end, so that a turn by half shows.
         light = rng.uniform(150, 255, (self.shapes, 3))
         dark = rng.uniform(0, 90, (self.shapes, 3))
-        self.colours = np.stack([light, dark], axis=1)
+        self.colours = np.stack([light, dark], axis=1).astype("float32")
 
     def draw(self, motion: _Motion, frames: int, rng: np.random.Generator) -> np.ndarray:
         """One clip, uint8 `(frames, height, width, 3)`."""
@@ -166,24 +168,34 @@ class _Look:
     def _add(
         self, video: np.ndarray, shape: int, x: np.ndarray, y: np.ndarray, angle: np.ndarray
     ) -> None:
-        """Draws one shape into all frames, in a window (T, P, P) around its centre."""
-        reach = np.arange(-int(self.length[shape] * 1.5) - 2, int(self.length[shape] * 1.5) + 3)
-        x, y, angle = (each[:, None, None] for each in (x, y, angle))
-        columns, rows = np.floor(x).astype(int) + reach, np.floor(y).astype(int) + reach[:, None]
-        across, down = columns - x, rows - y
-        along = (across * np.cos(angle) + down * np.sin(angle)) / self.length[shape]
-        aside = (down * np.cos(angle) - across * np.sin(angle)) / self.breadth[shape]
-        radius = (np.abs(along) ** self.power + np.abs(aside) ** self.power) ** (1 / self.power)
+        """Draws one shape into all frames; `x`, `y`, `angle` (T,) are its place and direction."""
+        length, breadth = self.length[shape], self.breadth[shape]
+        reach = np.arange(-int(1.2 * length) - 2, int(1.2 * length) + 3, dtype="int32")
+        column, row, cos, sin = (
+            each.astype("float32")[:, None, None]
+            for each in (np.floor(x) - x, np.floor(y) - y, np.cos(angle), np.sin(angle))
+        )
+        # (T, P, P) around the centre, along the shape's own axes, in units of its half axes.
+        across, down = column + reach, row + reach[:, None]
+        along = (across * cos + down * sin) / length
+        aside = (down * cos - across * sin) / breadth
         # Soft edges, about a pixel wide.
-        cover = np.clip((1 - radius) * self.breadth[shape] + 0.5, 0, 1)[..., None]
-        end = np.clip(along * self.length[shape] + 0.5, 0, 1)[..., None]
+        inside = 1 - self.distance(np.abs(along), np.abs(aside))
+        cover = np.minimum(inside * breadth + 0.5, 1)
+        frame, i, j = np.nonzero(cover > 0)
+        cover, along = cover[frame, i, j, None], along[frame, i, j, None]
+        end = np.clip(along * length + 0.5, 0, 1)
         colour = end * self.colours[shape, 0] + (1 - end) * self.colours[shape, 1]
-        place = np.arange(len(video))[:, None, None], rows % self.height, columns % self.width
+        place = (
+            frame,
+            (np.floor(y).astype(int)[frame] + reach[i]) % self.height,
+            (np.floor(x).astype(int)[frame] + reach[j]) % self.width,
+        )
         video[place] += cover * (colour - video[place])
 
 
 def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """A still background of soft waves, float64 `(height, width, 3)`, seamless at the edges."""
+    """A still background of soft waves, float32 `(height, width, 3)`, seamless at the edges."""
     x = 2 * np.pi * np.arange(width) / width
     y = 2 * np.pi * np.arange(height)[:, None] / height
     picture = np.zeros((height, width, 3)) + rng.uniform(70, 150, 3)
@@ -191,7 +203,7 @@ def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         across, down = rng.integers(-4, 5, 2)
         wave = np.sin(across * x + down * y + 2 * np.pi * rng.random())
         picture += wave[..., None] * rng.uniform(-14, 14, 3)
-    return np.clip(picture, 0, 255)
+    return np.clip(picture, 0, 255).astype("float32")
 
 
 def write_video(path: str, frames: np.ndarray, fps: int = 25) -> None:
