@@ -223,7 +223,7 @@ def read_frames(
         raise ValueError(f"indices must be a list of frame numbers from 0. Received: {indices}")
     wanted, places = np.unique(indices, return_inverse=True)
     convert, frames, seen, filled = _Converter(short_side), None, 0, 0
-    reason = "it has no more frames"
+    reason = None
     with closing(_decoded(path)) as stream:
         try:
             for frame in stream:
@@ -239,9 +239,9 @@ def read_frames(
         except _Damaged as error:
             reason = str(error)
     if not seen:
-        raise VideoError(path, f"no frame can be decoded ({reason})")
+        raise VideoError(path, f"no frame can be decoded ({reason or 'it holds none'})")
     if filled < len(wanted):
-        raise EndsEarly(path, f"it ends after {seen} frames ({reason})", seen)
+        raise EndsEarly(path, f"it ends after {seen} frames ({reason or 'no more'})", seen)
     in_order = len(places) == len(wanted) and bool((places[1:] > places[:-1]).all())
     return frames if in_order else frames[places]
 

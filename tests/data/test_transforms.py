@@ -1,0 +1,37 @@
+"""Crops and normalisation, against NumPy."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mtnet.data import transforms
+from keras_mtnet.models.preprocessing import preprocess_input
+
+
+def test_short_side_is_that_of_the_paper():
+    assert transforms.short_side(256) == 320
+    assert transforms.short_side(224) == 280
+    assert transforms.short_side(64) == 80
+
+
+def test_crop_is_the_same_square_of_all_frames():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 9, 11, 3), "uint8")
+    crop = transforms.crop(frames, (2, 5), 4)
+    np.testing.assert_array_equal(crop, frames[:, 2:6, 5:9])
+    flipped = transforms.crop(frames, (2, 5), 4, flip=True)
+    for t in range(3):
+        np.testing.assert_array_equal(flipped[t], np.fliplr(frames[t, 2:6, 5:9]))
+    assert flipped.flags.c_contiguous
+
+
+def test_normalise_is_the_formula_and_what_models_expect():
+    clips = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 7, 3), "uint8")
+    mean, std = np.array([124, 117, 104]) / 255, 1 / (0.0167 * 255)
+    found = transforms.normalise(tf.constant(clips))
+    assert found.dtype == tf.float32 and found.shape == clips.shape
+    np.testing.assert_allclose(found, (clips / 255 - mean) / std, atol=2e-5)
+    np.testing.assert_allclose(found, preprocess_input(clips), atol=2e-5)
+
+
+def test_normalise_keeps_what_is_known_of_the_shape():
+    known = tf.data.Dataset.from_tensors(np.zeros((4, 2, 6, 6, 3), "uint8")).unbatch().batch(3)
+    assert known.map(transforms.normalise).element_spec.shape.as_list() == [None, 2, 6, 6, 3]
