@@ -117,6 +117,12 @@ def test_another_network(saved, options):
         load_weights(model, path)
 
 
+def test_another_network_without_the_top(saved):
+    _, path = saved
+    with pytest.raises(ValueError, match=r"five\.weights\.h5"):
+        load_weights(narrow(include_top=False, ratio=0.75), path)
+
+
 def test_peepholes_are_not_dropped(tmp_path):
     path = str(tmp_path / "peephole.weights.h5")
     narrow(cell="peephole_lstm").save_weights(path)

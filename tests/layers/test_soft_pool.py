@@ -143,6 +143,16 @@ def test_gradient_is_finite_beside_far_values(policy):
     np.testing.assert_allclose(gradient, expected, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("policy, value", [("float32", 1e30), ("float16", 65504.0)])
+def test_gradient_of_large_values(policy, value):
+    window = np.array([value, value, -value, 0.0]).reshape(1, 1, 2, 2, 1)
+    x = tf.Variable(tf.cast(window, policy))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(SoftPool(dtype=policy)(x))
+    gradient = np.array(tape.gradient(loss, x)).ravel()
+    np.testing.assert_allclose(gradient, [0.5, 0.5, 0, 0], atol=1e-3)
+
+
 def test_an_integer_clip_is_pooled_as_numbers():
     x = np.arange(16, dtype="int32").reshape(1, 1, 4, 4, 1)
     expected = reference.pool(x, reference.soft, (1, 2, 2))

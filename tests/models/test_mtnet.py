@@ -155,6 +155,9 @@ def test_every_weight_learns():
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all(), variable.path
+    statistics = [v for v in model.non_trainable_weights if v.path.endswith("moving_mean")]
+    for moving_mean in statistics:  # zeros at first: training reaches every normalisation
+        assert np.abs(moving_mean.numpy()).max() > 0, moving_mean.path
 
 
 def test_frozen_normalisation_keeps_its_statistics(model):
@@ -228,12 +231,10 @@ def test_sub_layers_take_the_options():
     block = model.get_layer("stage1_block1")
     assert (block.ratio, block.cell, block.pooling) == (0.75, "lstm", "avg")
     assert block.frame_selection is False
-    norms = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    assert norms and all(norm.synchronized for norm in norms)
+    norms = [model.get_layer("stem_bn"), model.get_layer("head_bn"), block.shortcut_bn]
+    for conv in block.convs:
+        norms += [conv.local_bn, conv.prolonged_bn, conv.lateral_bn]
+    assert all(norm.synchronized for norm in norms)
 
 
 @pytest.mark.parametrize(
