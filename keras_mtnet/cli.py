@@ -89,39 +89,43 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from keras_mtnet.training.run import check_missing
     model, config = load_run(arguments.run, best=arguments.best)
     trained = config.recipe
-    place = (arguments.data or trained.data, arguments.root or trained.root)
-    annotations = arguments.annotations or (None if arguments.root else trained.annotations)
-    videos = read_split(
-        *place, annotations, arguments.split or trained.split, arguments.subset, seed=trained.seed
-    )
+    names = ("data", "root", "annotations", "split")
+    place = {name: getattr(arguments, name) or getattr(trained, name) for name in names}
+    dataset = place.pop("data")
+    videos = read_split(dataset, **place, subset=arguments.subset, seed=trained.seed)
     check_missing(videos, arguments.skip_missing)
     if videos.class_names != config.class_names:
         known, found = (", ".join(c.class_names[:3]) for c in (config, videos))
         raise ValueError(
             f"The classes must be those of the run, in its order: {len(config.class_names)} "
-            f"({known}, ...). Received: {len(videos.class_names)} ({found}, ...) in {place[1]}"
+            f"({known}, ...). Received: {len(videos.class_names)} ({found}, ...) in {place['root']}"
         )
     result = evaluate_views(
         model, videos, **_view_options(arguments), stride=config.stride, verbose=not arguments.json
     )
+    print(json.dumps(result.to_dict(), indent=2) if arguments.json else result)
     if arguments.picture:
         plots.confusion_matrix(result.confusion, result.class_names, arguments.picture)
-    print(json.dumps(result.to_dict(), indent=2) if arguments.json else result)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
     with _quiet():
         from keras_mtnet import plots
-        from keras_mtnet.data import read_clip
+        from keras_mtnet.data import VideoError, read_clip
         from keras_mtnet.prediction import predict_video
         from keras_mtnet.training import load_run
     if arguments.picture and len(arguments.videos) > 1:
         raise ValueError(f"--picture shows one video. Received: {len(arguments.videos)} videos")
     model, config = load_run(arguments.run, best=arguments.best)
     options = {**_view_options(arguments), "stride": config.stride, "top": arguments.top}
-    results = []
+    results, failed = [], []
     for path in arguments.videos:
-        best = predict_video(model, path, class_names=config.class_names, **options)
+        try:
+            best = predict_video(model, path, class_names=config.class_names, **options)
+        except VideoError as error:
+            failed.append(str(error))
+            results.append({"video": path, "error": error.reason})
+            continue
         results.append({"video": path, "predictions": [{"label": n, "score": s} for n, s in best]})
         if not arguments.json:
             print(
@@ -132,6 +136,8 @@ def _predict(arguments: argparse.Namespace) -> None:
             plots.prediction(clip, best, arguments.picture, title=os.path.basename(path))
     if arguments.json:
         print(json.dumps(results, indent=2))
+    if failed:
+        raise ValueError("; ".join(failed))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -345,6 +351,8 @@ def _quiet() -> Iterator[None]:
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
             yield
+            if "tensorflow" in sys.modules:  # the first look for GPUs complains as well
+                sys.modules["tensorflow"].config.list_physical_devices()
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

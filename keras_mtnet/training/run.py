@@ -1,13 +1,11 @@
 """A training run: from a recipe to a run folder, and from a run folder back to its model."""
 
-import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from keras_mtnet.files import check_new_folder, write_beside, write_text
 from keras_mtnet.models import build
 from keras_mtnet.models.configs import CONFIGS
 from keras_mtnet.training.callbacks import BestWeights, RunHistory, Throughput
+from keras_mtnet.training.devices import dtype_policy, even_batches, make_strategy
 from keras_mtnet.training.recipe import Recipe
 from keras_mtnet.training.schedules import make_optimizer
 from keras_mtnet.weights import load_weights
@@ -65,7 +64,10 @@ def train(recipe: Recipe, logical_cpus: int = 0) -> Path:
         ValueError: for settings or data that cannot be trained on.
         OSError: if the data are not there, or the output folder is taken or cannot be written.
     """
-    output = check_new_folder(recipe.output or "", "a run")
+    for name in ("root", "output"):
+        if not getattr(recipe, name):
+            raise ValueError(f"A recipe needs {name}, a folder, to be trained. Received: {name}=''")
+    output = check_new_folder(recipe.output, "a run")
     training, testing = _read_data(recipe)
     recipe = _resolve(recipe, training)
     total_steps = recipe.epochs * recipe.steps_per_epoch(len(training))
@@ -74,20 +76,20 @@ def train(recipe: Recipe, logical_cpus: int = 0) -> Path:
             f"The warm-up of {recipe.warmup_steps} steps is not shorter than the run: "
             f"{recipe.epochs} epochs are {total_steps} steps. Lower warmup_steps."
         )
-    strategy = _strategy(recipe, logical_cpus)
+    strategy = make_strategy(recipe.strategy, recipe.batch_size, logical_cpus)
     report = ReadReport()
     _check_readable(training, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    with _precision(recipe.precision), strategy.scope():
+    with dtype_policy(recipe.precision), strategy.scope():
         model = _model(recipe, len(training.class_names), strategy.num_replicas_in_sync)
         model.compile(
             make_optimizer(recipe, total_steps),
             loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
+            weighted_metrics=["accuracy"],
         )
     _start_folder(output, recipe, training.class_names)
     _say_plan(recipe, training, testing, total_steps, strategy)
-    _fit(model, recipe, training, testing, report)
+    _fit(model, recipe, training, testing, report, strategy.num_replicas_in_sync)
     with write_beside(output / "model.keras") as beside:
         model.save(beside)
     if report.summary():
@@ -163,38 +165,6 @@ def _resolve(recipe: Recipe, training: Videos) -> Recipe:
     )
 
 
-def _strategy(recipe: Recipe, logical_cpus: int) -> tf.distribute.Strategy:
-    """The devices to compute on."""
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "Training runs on Keras' TensorFlow backend; this process uses "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
-        )
-    if logical_cpus:
-        _split_cpu(logical_cpus)
-    if recipe.strategy == "none":
-        return tf.distribute.get_strategy()
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if recipe.batch_size % len(devices):
-        raise ValueError(
-            f"batch_size must be divisible by the {len(devices)} devices of strategy "
-            f"'mirrored'. Received: batch_size={recipe.batch_size}"
-        )
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
-
-
-def _split_cpu(logical_cpus: int) -> None:
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    parts = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
-    try:
-        tf.config.set_logical_device_configuration(cpu, parts)
-    except RuntimeError as error:
-        raise ValueError(
-            f"logical_cpus={logical_cpus} comes too late: TensorFlow runs already in this process. "
-            "Train before anything else is computed."
-        ) from error
-
-
 def _check_readable(training: Videos, recipe: Recipe) -> None:
     """Raises ValueError unless at least one video can be read: a run of nothing never ends."""
     report = ReadReport()
@@ -205,17 +175,6 @@ def _check_readable(training: Videos, recipe: Recipe) -> None:
         raise ValueError(
             f"None of the {len(training)} training videos can be read, e.g. {name}: {reason}"
         )
-
-
-@contextlib.contextmanager
-def _precision(name: str) -> Iterator[None]:
-    """Layers that are made inside compute in this precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _model(recipe: Recipe, classes: int, replicas: int) -> keras.Model:
@@ -253,30 +212,45 @@ def _say_plan(
     strategy: tf.distribute.Strategy,
 ) -> None:
     size = f"{recipe.frames}x{recipe.size}x{recipe.size}, stride {recipe.stride}"
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     print(
         f"{recipe.model} on {len(training)} videos of {len(training.class_names)} classes, "
         f"tested on {len(testing)}: clips of {size}.\n"
-        f"{recipe.epochs} epochs, {total_steps} steps of {recipe.batch_size} clips on "
-        f"{strategy.num_replicas_in_sync} device(s) in {recipe.precision}; learning rate "
+        f"{recipe.epochs} epochs, {total_steps} steps of {recipe.batch_size} clips, on "
+        f"{strategy.num_replicas_in_sync} {kind} in {recipe.precision}; learning rate "
         f"{recipe.peak_rate:g} after {recipe.warmup_steps} steps of warm-up.",
         flush=True,
     )
+    if recipe.backbone_rate != 1:
+        print(
+            f"All but the classifier learn at {recipe.backbone_rate:g} of that rate."
+            if recipe.weights
+            else "No weights to start from: the whole network learns at the full rate.",
+            flush=True,
+        )
 
 
 # --- The run -----------------------------------------------------------------------------------
 
 
 def _fit(
-    model: keras.Model, recipe: Recipe, training: Videos, testing: Videos, report: ReadReport
+    model: keras.Model,
+    recipe: Recipe,
+    training: Videos,
+    testing: Videos,
+    report: ReadReport,
+    devices: int,
 ) -> None:
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
     common = {**sizes, "batch_size": recipe.batch_size, "report": report}
+    stream = clips(training, training=True, repeat=True, seed=recipe.seed, **common)
+    tests = clips(testing, **common)
     with warnings.catch_warnings():
         # Unreadable files make the length of the test set unknown, and Keras warns at its end.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         model.fit(
-            clips(training, training=True, repeat=True, seed=recipe.seed, **common),
-            validation_data=clips(testing, **common),
+            even_batches(stream, devices),
+            validation_data=even_batches(tests, devices, len(testing)),
             epochs=recipe.epochs,
             steps_per_epoch=recipe.steps_per_epoch(len(training)),
             shuffle=False,  # the data set does it

@@ -1,0 +1,98 @@
+"""Where and how precisely a run computes: strategies, logical CPUs, batches for several devices."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distribute.Strategy:
+    """The devices to compute on.
+
+    Args:
+        name: `"none"` for the default device; `"mirrored"` for all GPUs of this machine, or all
+            its logical CPUs if it has none, each with a copy of the model and a part of the batch.
+        batch_size: clips of a step on all devices together.
+        logical_cpus: split the CPU into so many devices first; 0 leaves it as it is.
+
+    Raises:
+        ValueError: if the batch cannot be divided, or it is too late to split the CPU.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Training runs on Keras' TensorFlow backend. Received: KERAS_BACKEND="
+            f"{keras.backend.backend()}"
+        )
+    if logical_cpus:
+        _split_cpu(logical_cpus)
+    if name == "none":
+        return tf.distribute.get_strategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if batch_size % len(devices):
+        raise ValueError(
+            f"batch_size must be divisible by the {len(devices)} devices of strategy {name!r}. "
+            f"Received: batch_size={batch_size}"
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _split_cpu(logical_cpus: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * logical_cpus
+    try:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    except RuntimeError as error:
+        raise ValueError(
+            f"logical_cpus={logical_cpus} comes too late: TensorFlow runs already in this process. "
+            "Train before anything else is computed."
+        ) from error
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Layers that are made inside compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def even_batches(
+    batches: tf.data.Dataset, devices: int, videos: int | None = None
+) -> tf.data.Dataset:
+    """Fills batches up to equal parts for all devices, which Keras needs, with weightless clips.
+
+    A batch is short where the list ends and where files cannot be read. The clips that fill it up
+    are its own first ones again, with sample weight 0; the weights of the others make up for
+    the larger number that Keras divides by. So losses and gradients are the means over the real
+    clips; only the statistics of batch normalisation see the fillers.
+
+    Args:
+        batches: of clips and labels. All but the last are meant to divide evenly.
+        devices: number of parts.
+        videos: length of the whole list, for a test: all weights are then equal, so that loss and
+            accuracy over all batches are exact if all files can be read. None for training: each
+            batch by itself is exact.
+
+    Returns:
+        Batches of clips, labels and sample weights.
+    """
+    if devices == 1:
+        return batches
+
+    def fill(clips: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        count = tf.size(labels)
+        filled = count + (-count) % devices
+        places = tf.range(filled)
+        if videos is None:
+            weight = tf.cast(filled / count, tf.float32)
+        else:
+            weight = tf.constant((videos + -videos % devices) / videos, tf.float32)
+        weights = tf.where(places < count, weight, 0.0)
+        source = places % count
+        return tf.gather(clips, source), tf.gather(labels, source), weights
+
+    return batches.map(fill)

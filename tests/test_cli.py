@@ -1,0 +1,209 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_mtnet import cli
+
+TRAIN = (
+    *("train", "--model", "MTNet", "--stage_filters", "8", "--stage_depths", "1", "--ratio", "1"),
+    *("--frames", "4", "--size", "16", "--batch_size", "8", "--epochs", "1"),
+)
+
+
+def run(capfd, *arguments: object) -> tuple[int, str, str]:
+    """Runs the command in this process: exit status, stdout, stderr."""
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([str(each) for each in arguments])
+    return int(stopped.value.code or 0), *capfd.readouterr()
+
+
+@pytest.fixture(scope="module")
+def trained(drawn, tmp_path_factory) -> Path:
+    """A run made as a person makes it: by the command, in a process of its own."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    command = [sys.executable, "-m", "keras_mtnet.cli", *TRAIN]
+    done = subprocess.run(
+        [*command, "--root", drawn, "--output", folder], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "32 videos of 8 classes, tested on 16" in done.stdout
+    assert f"keras-mtnet evaluate --run {folder}" in done.stdout
+    assert "Traceback" not in done.stderr
+    return folder
+
+
+def test_help_needs_no_tensorflow(capfd):
+    """So it comes at once."""
+    script = (
+        "import sys; from keras_mtnet import cli\n"
+        "try: cli.main(['train', '--help'])\n"
+        "finally: assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--precision {float32,mixed_float16,mixed_bfloat16}" in done.stdout
+    status, out, _ = run(capfd, "--help")
+    assert status == 0
+    assert all(name in out for name in ("info", "train", "evaluate", "predict", "export"))
+
+
+def test_help_shows_defaults_and_recipes(capfd):
+    _, out, _ = run(capfd, "train", "--help")
+    text = " ".join(out.split())
+    assert "share of the local branch, 0 < ratio <= 1 (default: 7/8)" in text
+    assert "ucf101 (data=ucf101 model=MTNetM epochs=150" in text
+
+
+def test_info(capfd):
+    status, out, err = run(capfd, "info", "MTNetS", "--input", "16x64x48", "--classes", 101)
+    assert (status, err) == (0, "")
+    assert out.startswith("mtnet_s, one clip of 16x64x48x3")
+    _, own, _ = run(
+        *(capfd, "info", "MTNet", "--stage_filters", "8,16", "--stage_depths", "1,1"),
+        *("--ratio", "1/2", "--input", "4x16x16"),
+    )
+    assert "stage2" in own and "stage3" not in own
+
+
+def test_flags_override_the_recipe(capfd, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("keras_mtnet.training.run.train", lambda *a, **k: seen.append((a, k)))
+    monkeypatch.setattr("keras_mtnet.training.train", None, raising=False)
+    monkeypatch.delattr("keras_mtnet.training.train")
+    status, _, err = run(
+        *(capfd, "train", "--recipe", "ucf101", "--root", "UCF-101", "--output", "o"),
+        *("--epochs", 3, "--ratio", "3/4", "--skip_missing", "--logical_cpus", 2),
+    )
+    assert status == 0, err
+    ((recipe,), keywords) = seen[0]
+    assert (recipe.data, recipe.model, recipe.backbone_rate) == ("ucf101", "MTNetM", 0.1)
+    assert (recipe.epochs, recipe.ratio, recipe.skip_missing) == (3, 0.75, True)
+    assert keywords == {"logical_cpus": 2}
+
+
+def test_evaluate(trained, drawn, capfd, tmp_path):
+    picture = tmp_path / "confusion.png"
+    views = ("--clips", 2, "--crops", 1)
+    status, out, _ = run(capfd, "evaluate", "--run", trained, *views, "--picture", picture)
+    assert status == 0
+    assert out.startswith("top-1 0.") and "16 of 16 videos scored" in out
+    assert picture.stat().st_size > 1000
+    status, out, _ = run(
+        capfd, "evaluate", "--run", trained, *views, "--root", drawn, "--subset", "test", "--json"
+    )
+    result = json.loads(out)  # nothing but JSON
+    assert status == 0 and result["scored"] == 16 and result["chance"] == 1 / 8
+
+
+def test_evaluate_refuses_other_classes(trained, tmp_path, capfd):
+    for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    status, _, err = run(
+        capfd, "evaluate", "--run", trained, "--root", tmp_path, "--data", "folder"
+    )
+    assert status == 1
+    assert "must be those of the run, in its order: 8 (DriftFast" in err and "2 (a, b" in err
+
+
+def test_predict(trained, drawn, capfd, tmp_path):
+    videos = sorted((drawn / "Fall").iterdir())[:2]
+    picture = tmp_path / "picture.png"
+    one = (videos[0], "--top", 3, "--clips", 1, "--crops", 1)
+    status, out, _ = run(capfd, "predict", "--run", trained, *one, "--picture", picture)
+    assert status == 0
+    assert out.splitlines()[0] == str(videos[0]) and len(out.splitlines()) == 4
+    assert picture.stat().st_size > 1000
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    status, out, err = run(capfd, "predict", "--run", trained, text, videos[1], "--json", "--best")
+    first, second = json.loads(out)
+    assert status == 1  # one could not be read; the other was predicted
+    assert first["video"] == str(text) and first["error"] in err
+    assert len(second["predictions"]) == 5
+    assert err.count("\n") == 1
+
+
+def test_export(trained, capfd, tmp_path):
+    output = tmp_path / "export"
+    status, out, err = run(capfd, "export", "--run", trained, "--output", output)
+    assert status == 0, err
+    assert (output / "saved_model.pb").is_file()
+    assert "uint8 clips (N, 4x16x16x3)" in out
+    before = sorted(os.listdir(output))
+    status, _, err = run(capfd, "export", "--run", trained, "--output", output)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "not empty" in err and sorted(os.listdir(output)) == before
+
+
+# --- Bad input: one line on stderr, exit status 1 or 2, nothing written ------------------------
+
+
+def missing_list(drawn: Path, folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("classInd.txt", "trainlist01.txt", "testlist01.txt"):
+        (folder / name).write_text((drawn / name).read_text())
+    with open(folder / "testlist01.txt", "a") as file:
+        file.write("Fall/v_Fall_g99_c01.avi\n")
+    return folder
+
+
+def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "one" / "only").mkdir(parents=True)
+    (tmp_path / "one" / "only" / "a.mp4").write_text("not a video")
+    (tmp_path / "file").write_text("")
+    lists = missing_list(drawn, tmp_path / "lists")
+    before = sorted(str(p) for p in tmp_path.rglob("*"))
+    cases = [
+        ("no class folder", {"--root": tmp_path / "empty"}),
+        ("at least two classes", {"--root": tmp_path / "one"}),
+        ("1 of 17 listed videos are missing: Fall/v_Fall_g99_c01.avi", {"--annotations": lists}),
+        ("cannot be made", {"--output": tmp_path / "file" / "run"}),
+        ("not empty; nothing in it was touched", {"--output": trained}),
+        ("ratio must be in (0, 1]. Received: ratio=1.5", {"--ratio": 1.5}),
+        ("epochs must be at least 1", {"--epochs": 0}),
+        ("cell must be one of", {"--cell": "transformer"}),
+    ]
+    for message, changes in cases:
+        flags = {"--root": drawn, "--output": tmp_path / "run", **changes}
+        status, out, err = run(capfd, *TRAIN, *(x for pair in flags.items() for x in pair))
+        assert status == 1 and message in err, err
+        assert err.startswith("keras-mtnet train: error: ") and err.count("\n") == 1, err
+        assert out == ""
+        assert sorted(str(p) for p in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "message, arguments",
+    [
+        ("COMMAND", ()),
+        ("invalid choice: 'fly'", ("fly",)),
+        ("expected TxHxW, as 16x256x256, not '16x256'", ("info", "MTNetS", "--input", "16x256")),
+        ("--root, --output", ("train",)),
+        ("invalid choice: 'onnx'", ("export", "--run", "r", "--output", "o", "--format", "onnx")),
+        ("unrecognized arguments: --resume", ("train", "--root", "r", "--output", "o", "--resume")),
+        (
+            "invalid int value: 'many'",
+            ("train", "--root", "r", "--output", "o", "--epochs", "many"),
+        ),
+    ],
+)
+def test_wrong_usage_is_status_2(capfd, message, arguments):
+    status, out, err = run(capfd, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err and "Traceback" not in err
+
+
+def test_tracebacks_only_on_demand(capfd, tmp_path):
+    command = ("predict", "--run", tmp_path, "x.mp4")
+    _, _, err = run(capfd, *command)
+    assert "not the folder of a finished run" in err and "Traceback" not in err
+    _, _, err = run(capfd, *command, "--verbosity=1")
+    assert "Traceback" in err and "not the folder of a finished run" in err
+    run(capfd, *command, "--verbosity=-1")

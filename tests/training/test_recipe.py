@@ -1,0 +1,66 @@
+import dataclasses
+import json
+
+import pytest
+
+from keras_mtnet.training import RECIPES, Recipe
+
+
+def test_json_round_trip():
+    recipe = Recipe(
+        root="a", output="b", model="MTNet", stage_filters=(24, 48), stage_depths=(1, 2), ratio=0.5
+    )
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert json.loads(recipe.to_json())["stage_filters"] == [24, 48]
+
+
+def test_rate_scales_with_the_batch_unless_given():
+    assert Recipe(base_rate=0.1, batch_size=16).peak_rate == pytest.approx(0.025)
+    assert Recipe(base_rate=0.1, batch_size=16, learning_rate=0.3).peak_rate == 0.3
+
+
+@pytest.mark.parametrize(
+    "videos, batch_size, steps", [(64, 8, 8), (65, 8, 9), (3, 8, 1), (9537, 64, 150)]
+)
+def test_an_epoch_covers_every_video(videos, batch_size, steps):
+    assert Recipe(batch_size=batch_size).steps_per_epoch(videos) == steps
+
+
+def test_ucf101_is_the_papers_transfer_setting():
+    recipe = RECIPES["ucf101"]
+    assert (recipe.epochs, recipe.base_rate, recipe.backbone_rate) == (150, 0.01, 0.1)
+    assert recipe.warmup(1000) == 0
+    assert recipe.momentum == 0.9 and recipe.weight_decay == 1e-4
+
+
+def test_every_setting_has_a_help():
+    for field in dataclasses.fields(Recipe):
+        assert field.metadata["help"], field.name
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("frames", 0),
+        ("stride", 0),
+        ("learning_rate", -0.1),
+        ("base_rate", 0),
+        ("warmup_steps", -1),
+        ("weight_decay", -1e-4),
+        ("momentum", 1.0),
+        ("dropout_rate", 1.0),
+        ("ratio", 0.0),
+        ("ratio", 1.5),
+        ("precision", "float8"),
+        ("strategy", "tpu"),
+        ("model", "MTNetXL"),
+        ("model", "MTNet"),
+        ("stage_filters", (8, 16)),
+    ],
+)
+def test_bad_values_are_named(name, value):
+    with pytest.raises(ValueError, match=name) as caught:
+        Recipe(**{name: value})
+    assert str(value) in str(caught.value)

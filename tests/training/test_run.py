@@ -1,0 +1,223 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_mtnet.training import Recipe, load_run, train
+
+# The smallest network of all the parts of a big one; ratio 1 is quicker where the branch is beside
+# the point.
+TINY = {
+    "model": "MTNet",
+    "stage_filters": (8,),
+    "stage_depths": (1,),
+    "frames": 4,
+    "size": 16,
+    "learning_rate": 0.02,
+    "dropout_rate": 0.0,
+}
+
+
+def some_videos(drawn: Path, folder: Path, train: int, test: int) -> str:
+    """Lists of the first so many training and test videos of the drawn set."""
+    folder.mkdir()
+    (folder / "classInd.txt").write_text((drawn / "classInd.txt").read_text())
+    for name, count in (("trainlist01.txt", train), ("testlist01.txt", test)):
+        # Every seventh line: all classes come up.
+        lines = (drawn / name).read_text().splitlines()
+        chosen = [lines[7 * i % len(lines)] for i in range(count)]
+        (folder / name).write_text("\n".join(chosen) + "\n")
+    return str(folder)
+
+
+def class_folders(drawn: Path, folder: Path, classes: list[str]) -> str:
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for video in (drawn / name).iterdir():
+            (folder / name / video.name).symlink_to(video)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def run(drawn, tmp_path_factory) -> Path:
+    """A finished run of two epochs with an unreadable training video."""
+    folder = tmp_path_factory.mktemp("run")
+    root = Path(class_folders(drawn, folder / "videos", ["Fall", "Rise", "Spin"]))
+    (root / "Rise" / "broken.mp4").write_text("not a video")
+    recipe = Recipe(
+        root=str(root), output=str(folder / "run"), batch_size=4, epochs=2, ratio=1, **TINY
+    )
+    return train(recipe)
+
+
+def test_a_run_folder_holds_everything(run):
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        *("config.json", "classes.txt", "history.csv", "curves.png", "logs"),
+        *("model.keras", "best.weights.h5", "unreadable.txt"),
+    }
+    assert (run / "classes.txt").read_text() == "Fall\nRise\nSpin\n"
+    assert "Rise/broken.mp4: " in (run / "unreadable.txt").read_text()
+    assert list((run / "logs").rglob("events.out.tfevents.*"))
+    config = json.loads((run / "config.json").read_text())
+    assert set(config["versions"]) == {"keras_mtnet", "keras", "tensorflow"}
+    # What the recipe left open is there as it was used.
+    assert config["recipe"]["stride"] == 2 and config["recipe"]["warmup_steps"] == 0
+
+
+def test_the_history_has_training_and_validation(run):
+    with open(run / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    columns = {"loss", "accuracy", "val_loss", "val_accuracy", "clips_per_second", "learning_rate"}
+    assert columns <= set(rows[0])
+    assert all(np.isfinite(float(row[name])) for row in rows for name in columns)
+    assert float(rows[1]["learning_rate"]) == pytest.approx(0.0, abs=1e-8)  # the end of the cosine
+
+
+def test_load_run_gives_the_model_and_what_it_needs(run):
+    model, config = load_run(run)
+    assert model.output_shape == (None, 3) and model.input_shape == (None, 4, 16, 16, 3)
+    assert config.class_names == ("Fall", "Rise", "Spin")
+    assert (config.frames, config.stride, config.size) == (4, 2, 16)
+    best, _ = load_run(run, best=True)
+    fresh = keras.models.clone_model(model)
+    fresh.load_weights(run / "best.weights.h5")
+    for one, other in zip(best.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_load_run_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"not the folder of a finished run.*config.json"):
+        load_run(tmp_path)
+
+
+def test_weights_of_another_class_count(run, drawn, tmp_path, capsys):
+    """The classifier is made new and named; the rest starts from the file, at a tenth the rate."""
+    recipe = Recipe(
+        root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
+        output=str(tmp_path / "run"),
+        weights=str(run / "best.weights.h5"),
+        backbone_rate=0.0,
+        batch_size=8,
+        epochs=1,
+        ratio=1,
+        **TINY,
+    )
+    train(recipe)
+    assert "made new for 2 classes: predictions" in capsys.readouterr().out
+    (source, _), (model, _) = load_run(run, best=True), load_run(tmp_path / "run")
+    assert model.output_shape == (None, 2)
+    # With a backbone rate of 0 the trained weights are still those of the file.
+    kept = {v.path: v for v in source.trainable_variables}
+    for variable in model.trainable_variables:
+        if not variable.path.startswith("predictions/"):
+            np.testing.assert_array_equal(np.array(variable), np.array(kept[variable.path]))
+
+
+MIRRORED = """
+import json, sys
+import numpy as np
+from keras_mtnet.training import Recipe, load_run, train
+settings = json.loads(sys.argv[1])
+runs = []
+for strategy in ("none", "mirrored"):
+    recipe = Recipe.from_json(json.dumps({**settings, "strategy": strategy,
+                                          "output": settings["output"] + strategy}))
+    # The CPU can be split once a process.
+    runs.append(load_run(train(recipe, logical_cpus=0 if runs else 2))[0])
+for one, other in zip(*(model.weights for model in runs)):
+    difference = np.abs(np.array(one) - np.array(other)).max()
+    print(json.dumps({"weight": one.path, "difference": float(difference)}))
+"""
+
+
+def test_two_mirrored_devices_equal_one(drawn, tmp_path):
+    """Weights and batch statistics after 5 steps on the same global batches."""
+    settings = {
+        "root": str(drawn),
+        "annotations": some_videos(drawn, tmp_path / "lists", train=20, test=3),
+        "output": str(tmp_path / "run_"),
+        "batch_size": 4,
+        "epochs": 1,
+        **TINY,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, json.dumps(settings)],
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "5 steps of 4 clips, on 2 CPU" in done.stdout
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    differences = {row["weight"]: row["difference"] for row in rows}
+    assert len(differences) > 50
+    assert max(differences.values()) < 1e-4, max(differences.items(), key=lambda item: item[1])
+
+
+# --- Bad input ---------------------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_an_existing_run_is_not_touched(run, drawn):
+    before = contents(run)
+    with pytest.raises(FileExistsError, match="not empty"):
+        train(Recipe(root=str(drawn), output=str(run), **TINY))
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    "error, message, changes",
+    [
+        (FileNotFoundError, "no such folder", {"root": "{tmp}/nowhere"}),
+        (ValueError, "no class folder", {"root": "{tmp}/empty"}),
+        (ValueError, "at least two classes", {"root": "{tmp}/one_class"}),
+        (FileNotFoundError, "2 of 6 .* missing: Fall/gone1.avi", {"annotations": "{tmp}/gone"}),
+        (ValueError, "None of the 3 training videos can be read", {"root": "{tmp}/texts"}),
+        (FileNotFoundError, "not a file", {"weights": "{tmp}/none.weights.h5"}),
+        (PermissionError, "cannot be made", {"output": "{tmp}/file/run"}),
+        (FileExistsError, "is a file", {"output": "{tmp}/file"}),
+        (ValueError, "not shorter than the run", {"warmup_steps": 1000}),
+        (ValueError, "output", {"output": ""}),
+    ],
+)  # fmt: skip
+def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, message, changes):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("something")
+    class_folders(drawn, tmp_path / "one_class", ["Fall"])
+    for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4", "b/3.mp4"):
+        path = tmp_path / "texts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("not a video")
+    some_videos(drawn, tmp_path / "gone", 4, 2)
+    with open(tmp_path / "gone" / "trainlist01.txt", "a") as file:
+        file.write("Fall/gone1.avi 3\nFall/gone2.avi 3\n")
+    before = contents(tmp_path)
+    settings = {"root": str(drawn), "output": str(tmp_path / "run"), **TINY}
+    settings |= {k: v.format(tmp=tmp_path) if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(error, match=message):
+        train(Recipe(**settings))
+    assert contents(tmp_path) == before
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_videos_can_be_skipped(drawn, tmp_path):
+    from keras_mtnet.data import read_split
+    from keras_mtnet.training.run import check_missing
+
+    lists = some_videos(drawn, tmp_path / "lists", 4, 2)
+    with open(tmp_path / "lists" / "trainlist01.txt", "a") as file:
+        file.write("Fall/gone.avi 3\n")
+    videos = read_split("ucf101", str(drawn), lists)
+    check_missing(videos, skip_missing=True)
+    with pytest.raises(FileNotFoundError, match=r"1 of 5 listed .*: Fall/gone\.avi"):
+        check_missing(videos, skip_missing=False)
