@@ -1,0 +1,308 @@
+"""Batches of clips, against the same clips cut one by one with NumPy."""
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numbered_videos import break_packet, encode, numbered
+
+from keras_mtnet.data import (
+    ReadReport,
+    clips,
+    clips_from_directory,
+    read_clip,
+    read_frames,
+    read_split,
+    read_videos,
+    sampling,
+    views,
+)
+from keras_mtnet.data.synthetic import write_video
+from keras_mtnet.models.preprocessing import preprocess_input
+
+SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 6}
+
+
+@pytest.fixture(scope="module")
+def videos(drawn):
+    return read_split("folder", str(drawn))  # 8 classes, 32 videos of about 36 frames, 64 x 48
+
+
+@pytest.fixture
+def broken(drawn, tmp_path):
+    """Eight videos, of which one is text, one is empty and one is gone."""
+    names = [v.name for v in read_split("folder", str(drawn))][:8]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(drawn / name, tmp_path / name)
+    videos = read_videos([str(tmp_path / name) for name in names])
+    (tmp_path / names[1]).write_text("not a video")
+    (tmp_path / names[2]).write_bytes(b"")
+    (tmp_path / names[5]).unlink()
+    return videos
+
+
+def take(dataset, batches):
+    return [(x.numpy(), y.numpy()) for x, y in dataset.take(batches)]
+
+
+def assert_same(one, other):
+    assert len(one) == len(other)
+    for (x, y), (other_x, other_y) in zip(one, other, strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
+
+
+# --- Training ------------------------------------------------------------------------------------
+
+
+def test_training_clips_are_those_cut_by_hand(videos):
+    (x, y), *_ = take(clips(videos, training=True, seed=5, **SMALL), 1)
+    assert x.shape == (6, 4, 32, 32, 3) and x.dtype == np.float32 and y.dtype == np.int32
+    for number in range(6):
+        video = videos[sampling.epoch_order(5, 0, len(videos))[number]]
+        start, top, left, flip = sampling.sample_generator(5, number).random(4)
+        count = len(list(frames_of(video.path)))
+        first = int(start * (count - 6))  # a window spans 7 frames
+        frames = read_frames(video.path, first + np.array([0, 2, 4, 6]), (40, 53))
+        top, left = int(top * 9), int(left * 22)
+        cut = frames[:, top : top + 32, left : left + 32]
+        cut = cut[:, :, ::-1] if flip < 0.5 else cut
+        np.testing.assert_allclose(x[number], preprocess_input(cut), atol=2e-5)
+        assert y[number] == video.label
+
+
+def frames_of(path):
+    import av
+
+    with av.open(path) as container:
+        yield from container.decode(video=0)
+
+
+def test_same_seed_gives_the_same_batches_whatever_the_parallelism(videos):
+    runs = [
+        take(clips(videos, training=True, seed=1, parallel_calls=calls, **SMALL), 6)
+        for calls in (1, 2, 7)
+    ]
+    assert_same(runs[0], runs[1])
+    assert_same(runs[0], runs[2])
+    other = take(clips(videos, training=True, seed=2, **SMALL), 1)
+    assert np.abs(other[0][0] - runs[0][0][0]).max() > 0.1
+
+
+def test_an_epoch_holds_every_video_once_and_the_next_one_differs(videos):
+    dataset = clips(videos, training=True, **SMALL)
+    epochs = [[y for _, y in dataset.as_numpy_iterator()] for _ in range(2)]
+    for labels in epochs:
+        assert [len(y) for y in labels] == [6, 6, 6, 6, 6, 2]
+        assert np.bincount(np.concatenate(labels)).tolist() == [4] * 8
+    assert np.concatenate(epochs[0]).tolist() != np.concatenate(epochs[1]).tolist()
+
+
+def test_repeat_goes_on_with_the_epochs_in_full_batches(videos):
+    endless = take(clips(videos, training=True, repeat=True, **SMALL), 12)
+    assert all(len(y) == 6 for _, y in endless)
+    finite = clips(videos, training=True, **SMALL)
+    epochs = [clip for _ in range(2) for x, _ in finite.as_numpy_iterator() for clip in x]
+    np.testing.assert_array_equal(
+        np.concatenate([x for x, _ in endless])[: len(epochs)], np.stack(epochs)
+    )
+
+
+def test_start_step_continues_the_stream(videos):
+    options = {"training": True, "repeat": True, **SMALL}
+    whole = take(clips(videos, **options), 9)
+    assert_same(take(clips(videos, start_step=7, **options), 2), whole[7:])
+
+
+def test_crops_and_flips_vary_and_are_the_same_for_all_frames(tmp_path):
+    """A still video: within a clip all frames are equal, between clips they are not."""
+    frames = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 12, 16, 3), "uint8"), 9, 0)
+    path = str(tmp_path / "still.avi")
+    write_video(path, frames.repeat(4, 1).repeat(4, 2))
+    (x, _), *_ = take(clips(read_videos([path] * 12), training=True, **SMALL), 1)
+    assert np.abs(x - x[:, :1]).max() < 1.0  # of a range of 17: what the codec leaves
+    assert len({clip[0].tobytes() for clip in x}) == 6
+    centre = clips(read_videos([path]), **SMALL).as_numpy_iterator().next()[0][0, 0]
+    both = [
+        np.abs(x[:, 0, 4:-4, 4:-4] - each[4:-4, 4:-4]).mean() for each in (centre, centre[:, ::-1])
+    ]
+    assert min(both) > 0.5
+
+
+def test_both_directions_are_equally_likely(tmp_path):
+    frames = np.zeros((5, 48, 48, 3), "uint8")
+    frames[:, :, 24:] = 255
+    path = str(tmp_path / "half.avi")
+    write_video(path, frames)
+    dataset = clips(read_videos([path] * 100), 1, 1, 32, 100, training=True)
+    x = next(dataset.as_numpy_iterator())[0]
+    bright_right = (x[:, 0, :, -4:].mean((1, 2, 3)) > x[:, 0, :, :4].mean((1, 2, 3))).sum()
+    assert 35 <= bright_right <= 65
+
+
+# --- Without training ----------------------------------------------------------------------------
+
+
+def test_middle_clips_in_list_order(videos):
+    batches = take(clips(videos, **SMALL), 99)
+    assert np.concatenate([y for _, y in batches]).tolist() == [v.label for v in videos]
+    assert_same(batches, take(clips(videos, seed=9, **SMALL), 99))
+    path = videos[8].path
+    count = len(list(frames_of(path)))
+    frames = read_frames(path, (count - 7) // 2 + np.array([0, 2, 4, 6]), (40, 53))
+    np.testing.assert_allclose(
+        batches[1][0][2], preprocess_input(frames[:, 4:36, 10:42]), atol=2e-5
+    )
+    np.testing.assert_array_equal(read_clip(path, 4, 2, 32), frames[:, 4:36, 10:42])
+    assert read_clip(path, 5).shape == (5, 48, 64, 3)
+
+
+def test_stride_of_the_data_set_is_the_default(videos):
+    options = {**SMALL, "stride": None}
+    assert_same(take(clips(videos, **options), 1), take(clips(videos, **{**SMALL, "stride": 4}), 1))
+
+
+def test_short_videos_loop(tmp_path):
+    path = str(tmp_path / "short.avi")
+    levels = np.array([0, 120, 240], "uint8")[:, None, None, None]
+    write_video(path, np.broadcast_to(levels, (3, 48, 48, 3)).copy())
+    clip = read_clip(path, 8, 2, 32)
+    assert (clip.mean((1, 2, 3)) / 120).round().tolist() == [0, 2, 1, 0, 2, 1, 0, 2]
+
+
+def test_views_are_windows_times_crops(videos):
+    dataset = views(videos, 4, 2, 32, clips=5, crops=3)
+    spec = dataset.element_spec
+    assert spec[0].shape == (15, 4, 32, 32, 3) and spec[1].dtype == tf.int32
+    elements = list(dataset.as_numpy_iterator())
+    assert [number for *_, number in elements] == list(range(32))
+    assert [label for _, label, _ in elements] == [v.label for v in videos]
+    path = videos[3].path
+    count = len(list(frames_of(path)))
+    for place, start in enumerate(np.round(np.linspace(0, count - 7, 5)).astype(int)):
+        frames = read_frames(path, start + np.array([0, 2, 4, 6]), (40, 53))
+        for crop, left in enumerate((0, 10, 21)):
+            expected = preprocess_input(frames[:, 4:36, left : left + 32])
+            np.testing.assert_allclose(elements[3][0][place * 3 + crop], expected, atol=2e-5)
+
+
+# --- Files that cannot be read -------------------------------------------------------------------
+
+
+def test_unreadable_files_make_their_batch_smaller(broken):
+    report = ReadReport()
+    dataset = clips(broken, 4, 2, 32, 4, report=report)
+    assert [len(y) for _, y in take(dataset, 9)] == [2, 3]
+    assert dataset.report is report
+    assert report.failed == {
+        broken[1].name: "a text file, not a video",
+        broken[2].name: "the file is empty",
+        broken[5].name: "no such file",
+    }
+    lines = report.summary().splitlines()
+    assert lines[0] == "3 videos could not be read:" and len(lines) == 4
+    assert any(broken[2].name in line and "the file is empty" in line for line in lines)
+
+
+def test_unreadable_files_do_not_move_the_others(broken):
+    options = {"frames": 4, "stride": 2, "size": 32, "batch_size": 4, "training": True}
+    found = take(clips(broken, **options), 9)
+    order = sampling.epoch_order(0, 0, 8)
+    readable = [[n for n in batch if n not in (1, 2, 5)] for batch in (order[:4], order[4:])]
+    assert [len(y) for _, y in found] == [len(batch) for batch in readable if len(batch)]
+
+
+def test_a_batch_without_readable_files_is_left_out(broken):
+    assert [len(y) for _, y in take(clips(broken, 4, 2, 32, 1), 9)] == [1] * 5
+
+
+def test_views_leave_out_unreadable_videos(broken):
+    dataset = views(broken, 4, 2, 32, clips=2, crops=1)
+    assert [int(number) for *_, number in dataset] == [0, 3, 4, 6, 7]
+    assert len(dataset.report.failed) == 3
+
+
+@pytest.mark.parametrize(
+    "make", [lambda v: clips(v, **SMALL, strict=True), lambda v: views(v, 4, 2, 32, strict=True)]
+)
+def test_strict_raises_naming_file_and_reason(broken, make):
+    with pytest.raises(tf.errors.OpError) as error:
+        list(make(broken))
+    assert f"{broken[1].name}: a text file, not a video" in str(error.value)
+
+
+def test_damaged_videos_are_used_as_far_as_they_go(tmp_path):
+    path = break_packet(encode(tmp_path / "a.mp4", numbered(30), "libx264"), 20)
+    dataset = views(read_videos([path]), 4, 2, 32, clips=3, crops=1)
+    assert len(list(dataset)) == 1
+    assert not dataset.report.failed and "20 frames" in dataset.report.damaged[path]
+    assert dataset.report.summary().startswith("1 video damaged, used in part:\n")
+    with pytest.raises(tf.errors.OpError, match="20 frames"):
+        list(views(read_videos([path]), 4, 2, 32, clips=3, crops=1, strict=True))
+
+
+def test_report_is_empty_when_all_is_well(videos):
+    dataset = clips(videos, **SMALL)
+    assert dataset.report.summary() == ""
+    assert dataset.class_names == videos.class_names
+
+
+# --- Arguments -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["frames", "stride", "size", "batch_size"])
+def test_numbers_must_be_positive(videos, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1. Received: 0"):
+        clips(videos, **{**SMALL, name: 0})
+
+
+def test_other_wrong_arguments(videos):
+    with pytest.raises(ValueError, match="start_step needs repeat"):
+        clips(videos, start_step=3)
+    with pytest.raises(ValueError, match="no videos"):
+        clips(videos[:0])
+    with pytest.raises(ValueError, match="crops must be at least 1"):
+        views(videos, crops=0)
+
+
+def test_clips_from_directory(drawn, tmp_path):
+    for name in [v.name for v in read_split("folder", str(drawn), subset="all")]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(drawn / name, tmp_path / name)
+    folder = str(tmp_path)
+    size = {"frames": 2, "stride": 1, "size": 16, "batch_size": 64}
+    split = {"validation_split": 1 / 3, "seed": 0}
+    lengths = {
+        subset: sum(len(y) for _, y in clips_from_directory(folder, subset=subset, **size, **split))
+        for subset in ("training", "validation")
+    }
+    assert lengths == {"training": 32, "validation": 16}
+    everything = clips_from_directory(folder, **size)
+    assert sum(len(y) for _, y in everything) == 48
+    assert everything.class_names[0] == "DriftFast" and everything.report.summary() == ""
+    labels = [clips_from_directory(folder, subset="validation", **size, **split) for _ in range(2)]
+    one, other = (next(each.as_numpy_iterator())[1].tolist() for each in labels)
+    assert one == other == sorted(one)  # validation is in list order
+    with pytest.raises(ValueError, match="together"):
+        clips_from_directory(folder, subset="training")
+    with pytest.raises(ValueError, match="'training' or 'validation'"):
+        clips_from_directory(folder, subset="test", validation_split=0.2)
+
+
+# --- Real clips ----------------------------------------------------------------------------------
+
+
+def test_real_clips(real_data):
+    root = real_data / "weizmann"
+    if not root.is_dir():
+        pytest.skip(f"no real clips: {root} is not there")
+    videos = read_split("ucf101", str(root))
+    dataset = clips(videos, 16, 2, 64, 16, training=True, strict=True)
+    batches = list(itertools.islice(dataset.as_numpy_iterator(), 2))
+    for x, _ in batches:
+        assert x.shape == (16, 16, 64, 64, 3)
+        assert np.abs(np.diff(x, axis=1)).mean((1, 2, 3, 4)).min() > 0  # things move
+        assert -8.5 < x.min() < 0 < x.max() < 10.5
