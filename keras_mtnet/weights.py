@@ -3,8 +3,11 @@
 import os
 import warnings
 
+import h5py
 import keras
 from absl import logging
+
+from keras_mtnet.layers import MTBlock
 
 HEAD = "predictions"  # the one layer that depends on the number of classes
 
@@ -37,34 +40,48 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> list[str]:
             f"weights must be a file that ends in .weights.h5 (model.save_weights writes one). "
             f"Received: {path!r}"
         )
+    before = model.get_weights()
+    try:
+        left_out = _load_what_fits(model, path)
+    except (ValueError, KeyError, OSError) as error:
+        model.set_weights(before)  # Keras may have loaded a part
+        raise ValueError(
+            f"{path} is damaged, or holds the weights of another network than {model.name} with "
+            "these options. Build the model with the file's own stage_filters, stage_depths, "
+            "ratio and cell."
+        ) from error
+    if left_out:
+        logging.warning(
+            "%s was trained for another number of classes: layer %r of %s keeps its new random "
+            "weights for %d classes.",
+            *(path, HEAD, model.name, model.output_shape[-1]),
+        )
+    return left_out
+
+
+def _load_what_fits(model: keras.Model, path: str) -> list[str]:
+    _check_blocks(model, path)
     try:
         _load(model, path)
         return []
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError):
         if not any(layer.name == HEAD for layer in model.layers):
-            raise _does_not_fit(model, path) from error
+            raise
     # All but the classifier, strictly: whatever else differs is still an error.
-    backbone = keras.Model(model.input, model.get_layer(HEAD).input)
-    try:
-        _load(backbone, path)
-    except (ValueError, KeyError, OSError) as error:
-        raise _does_not_fit(model, path) from error
-    logging.warning(
-        "%s was trained for another number of classes: layer %r of %s keeps its new random weights "
-        "for %d classes.",
-        *(path, HEAD, model.name, model.output_shape[-1]),
-    )
+    _load(keras.Model(model.input, model.get_layer(HEAD).input), path)
     return [HEAD]
+
+
+def _check_blocks(model: keras.Model, path: str) -> None:
+    """Keras fills layers in their order and does not mind what is left over in the file."""
+    with h5py.File(path) as file:
+        stored = sum(name.startswith("mt_block") for name in file.get("layers", ()))
+    blocks = sum(isinstance(layer, MTBlock) for layer in model.layers)
+    if stored != blocks:
+        raise ValueError(f"the file has {stored} blocks, the model {blocks}")
 
 
 def _load(model: keras.Model, path: str) -> None:
     with warnings.catch_warnings():  # Keras warns of bookkeeping that holds no weights
         warnings.filterwarnings("ignore", message="Skipping nested container")
         model.load_weights(path)
-
-
-def _does_not_fit(model: keras.Model, path: str) -> ValueError:
-    return ValueError(
-        f"{path} is damaged, or holds the weights of another network than {model.name} with these "
-        "options. Build the model with the file's own stage_filters, stage_depths, ratio and cell."
-    )

@@ -1,6 +1,7 @@
 """Checks and defaults that several layers share."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import keras
 
@@ -12,10 +13,10 @@ BN_EPSILON = 1e-5
 
 def triple(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     """Returns `value` as (frames, height, width), each a positive int."""
-    values = (value,) * 3 if isinstance(value, int) else tuple(value)
-    if len(values) != 3 or not all(isinstance(v, int) and v > 0 for v in values):
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * 3
+    if len(values) != 3 or not all(isinstance(v, Integral) and v > 0 for v in values):
         raise ValueError(f"{name} must be a positive int or three of them. Received: {value!r}")
-    return values
+    return tuple(map(int, values))
 
 
 def check_clip_shape(shape: Sequence[int | None], layer: str) -> None:

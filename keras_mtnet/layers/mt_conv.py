@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -221,8 +222,9 @@ def split_channels(channels: int, ratio: float, what: str) -> tuple[int, int]:
             f"ratio must be greater than 0 and at most 1 (1: plain 3-D convolution, no prolonged "
             f"branch). Received: ratio={ratio}"
         )
-    if not isinstance(channels, int) or channels < 1:
+    if not isinstance(channels, Integral) or channels < 1:
         raise ValueError(f"{what} must be a positive int. Received: {channels!r}")
+    channels = int(channels)
     if ratio == 1:
         return channels, 0
     local = math.floor(ratio * channels + 1e-9)  # 0.29 * 100 is 28.999999999999996

@@ -41,11 +41,13 @@ class PeepholeLSTMCell(keras.layers.LSTMCell):
             The output `(N, units)` and the new states.
         """
         output, cell = states
+        input_masks = output_masks = None
         if training and 0.0 < self.dropout < 1.0:
-            inputs = inputs * self.get_dropout_mask(inputs)
+            input_masks = self.get_dropout_mask(inputs)
         if training and 0.0 < self.recurrent_dropout < 1.0:
-            output = output * self.get_recurrent_dropout_mask(output)
-        z = ops.matmul(inputs, self.kernel) + ops.matmul(output, self.recurrent_kernel)
+            output_masks = self.get_recurrent_dropout_mask(output)
+        z = _product(inputs, self.kernel, input_masks)
+        z = z + _product(output, self.recurrent_kernel, output_masks)
         if self.use_bias:
             z = z + self.bias
         output, cell = self.gates(z, cell)
@@ -67,3 +69,14 @@ class PeepholeLSTMCell(keras.layers.LSTMCell):
         cell = keep * cell + write * self.activation(z_cell)
         read = self.recurrent_activation(z_output + self.output_gate_peephole_weights * cell)
         return read * self.activation(cell), cell
+
+
+def _product(x: Any, kernel: Any, masks: Any) -> Any:
+    """`x @ kernel` under no dropout mask, one, or a list with one for each of the four gates."""
+    if masks is None:
+        return ops.matmul(x, kernel)
+    if not isinstance(masks, list):
+        return ops.matmul(x * masks, kernel)
+    gates = ops.split(kernel, 4, axis=-1)
+    parts = [ops.matmul(x * mask, gate) for mask, gate in zip(masks, gates, strict=True)]
+    return ops.concatenate(parts, axis=-1)

@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_mtnet.layers.window_pooling import WindowPooling, maximum, weighted_sum
 
+LARGEST = 3.4028234e38  # finite float32
+
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class SoftPool(WindowPooling):
@@ -36,6 +38,7 @@ class SoftPool(WindowPooling):
         if weights is not None:
             shares = [share * weight for share, weight in zip(shares, weights, strict=True)]
         # Weights are brought to a sum of 1 before they meet the values: a sum of four values
-        # near the largest float32 would overflow.
+        # near the largest float32 would overflow. Rounded weights may still pass it by a little.
         scale = 1.0 / sum(shares[1:], start=shares[0])
-        return weighted_sum(taps, [share * scale for share in shares])
+        mean = weighted_sum(taps, [share * scale for share in shares])
+        return ops.clip(mean, -LARGEST, LARGEST)

@@ -1,6 +1,7 @@
 """MTNet: MTBlocks on an X3D stem and head, for classifying what people do in a clip."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -146,8 +147,8 @@ def MTNet(
             name="predictions",
         )(x)
 
-    source = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
-    model = keras.Model(source, x, name=name)
+    sources = keras.utils.get_source_inputs(inputs)
+    model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name)
     if weights is not None:
         from keras_mtnet.weights import load_weights
 
@@ -178,7 +179,7 @@ def _check(
             "pooling must be None, 'avg' or 'max' (the branches' operator is branch_pooling). "
             f"Received: pooling={pooling!r}"
         )
-    if include_top and (not isinstance(classes, int) or classes < 1):
+    if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive int. Received: classes={classes!r}")
     if not 0 <= dropout_rate < 1:
         raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate}")

@@ -112,13 +112,7 @@ def test_without_bias(addons):
     np.testing.assert_allclose(layer(x), expected, atol=1e-6)
 
 
-RECURRENT = pytest.param(
-    "recurrent_dropout",
-    marks=pytest.mark.xfail(strict=True, reason="the cell gets a list of four masks, one a gate"),
-)
-
-
-@pytest.mark.parametrize("name", ["dropout", RECURRENT])
+@pytest.mark.parametrize("name", ["dropout", "recurrent_dropout"])
 def test_dropout_in_training_alone(addons, name):
     cell = cell_with_weights(addons, **{name: 0.5}, seed=1)
     layer, x = keras.layers.RNN(cell, return_sequences=True), addons["x"]
