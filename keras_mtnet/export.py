@@ -1,5 +1,7 @@
 """Exports that other programs serve without Keras and without this package."""
 
+import contextlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,12 +53,18 @@ def export_savedmodel(
         scores = tf.cast(model(preprocess_input(clips), training=False), tf.float32)
         return {"scores": scores, "labels": tf.gather(names, tf.argmax(scores, axis=-1))}
 
+    @tf.function(input_signature=[])
+    def list_names() -> dict[str, tf.Tensor]:
+        return {"class_names": names}
+
+    list_names()  # Keras takes a function without arguments only once it is traced
     archive = keras.export.ExportArchive()
     archive.track(model)
     clips = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="clips")
     archive.add_endpoint("serve", serve, input_signature=[clips])
-    archive.add_endpoint("class_names", lambda: {"class_names": names}, input_signature=[])
+    archive.add_endpoint("class_names", list_names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_beside(path) as beside:
-        archive.write_out(beside, verbose=False)
+    # Keras prints every captured weight, under the path that is about to be renamed.
+    with write_beside(path) as beside, contextlib.redirect_stdout(io.StringIO()):
+        archive.write_out(str(beside))
     return path
