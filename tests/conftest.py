@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import keras_mtnet  # noqa: F401  before TensorFlow: see its __init__ on oneDNN
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
