@@ -17,7 +17,8 @@ def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distr
         logical_cpus: split the CPU into so many devices first; 0 leaves it as it is.
 
     Raises:
-        ValueError: if the batch cannot be divided, or it is too late to split the CPU.
+        ValueError: if the batch cannot be divided, Keras is too old for several devices, or it is
+            too late to split the CPU.
     """
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -28,6 +29,11 @@ def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distr
         _split_cpu(logical_cpus)
     if name == "none":
         return tf.distribute.get_strategy()
+    if not keras_averages():
+        raise ValueError(
+            f"strategy={name!r} needs Keras 3.8 or later: Keras {keras.__version__} adds up the "
+            'gradients of the devices instead of averaging them. Run: pip install "keras>=3.8"'
+        )
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if batch_size % len(devices):
         raise ValueError(
@@ -35,6 +41,11 @@ def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distr
             f"Received: batch_size={batch_size}"
         )
     return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def keras_averages() -> bool:
+    """Whether this Keras divides each device's loss by the number of devices."""
+    return tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 8)
 
 
 def _split_cpu(logical_cpus: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_mtnet.training import Recipe, load_run, train
+from keras_mtnet.training.devices import keras_averages
 
 # The smallest network of all the parts of a big one; ratio 1 is quicker where the branch is beside
 # the point.
@@ -137,6 +138,7 @@ for one, other in zip(*(model.weights for model in runs)):
 """
 
 
+@pytest.mark.skipif(not keras_averages(), reason="Keras before 3.8 is refused")
 def test_two_mirrored_devices_equal_one(drawn, tmp_path):
     """Weights and batch statistics after 5 steps on the same global batches."""
     settings = {
