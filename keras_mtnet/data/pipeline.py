@@ -142,7 +142,8 @@ def clips_from_directory(
         stride: as for `clips`.
         size: as for `clips`.
         batch_size: as for `clips`.
-        validation_split: share of the videos kept for validation, None for no split.
+        validation_split: share of the videos kept for validation, None for no split. A folder with
+            UCF-101 lists in it is split as they say.
         subset: `"training"` or `"validation"`, with `validation_split` only.
         seed: of the split, and as for `clips`.
         **options: more arguments of `clips`. `training` is True by default for all videos and
