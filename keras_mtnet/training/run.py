@@ -78,7 +78,8 @@ def train(recipe: Recipe, logical_cpus: int = 0) -> Path:
         )
     strategy = make_strategy(recipe.strategy, recipe.batch_size, logical_cpus)
     report = ReadReport()
-    _check_readable(training, recipe)
+    _check_readable(training, "training", recipe)
+    _check_readable(testing, "test", recipe)
     keras.utils.set_random_seed(recipe.seed)
     with dtype_policy(recipe.precision), strategy.scope():
         model = _model(recipe, len(training.class_names), strategy.num_replicas_in_sync)
@@ -91,7 +92,8 @@ def train(recipe: Recipe, logical_cpus: int = 0) -> Path:
     _say_plan(recipe, training, testing, total_steps, strategy)
     _fit(model, recipe, training, testing, report, strategy.num_replicas_in_sync)
     with write_beside(output / "model.keras") as beside:
-        model.save(beside)
+        # For use, so without the optimizer: half the file, and no need of this module to load it.
+        keras.Model(model.inputs, model.outputs, name=model.name).save(beside)
     if report.summary():
         write_text(output / "unreadable.txt", report.summary() + "\n")
         print(report.summary(), flush=True)
@@ -165,15 +167,17 @@ def _resolve(recipe: Recipe, training: Videos) -> Recipe:
     )
 
 
-def _check_readable(training: Videos, recipe: Recipe) -> None:
+def _check_readable(videos: Videos, part: str, recipe: Recipe) -> None:
     """Raises ValueError unless at least one video can be read: a run of nothing never ends."""
+    if not videos:
+        raise ValueError(f"There is no {part} video: every class needs at least two videos.")
     report = ReadReport()
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
-    first = clips(training, **sizes, batch_size=1, report=report).take(1)
+    first = clips(videos, **sizes, batch_size=1, report=report).take(1)
     if not list(first):
         name, reason = next(iter(report.failed.items()))
         raise ValueError(
-            f"None of the {len(training)} training videos can be read, e.g. {name}: {reason}"
+            f"None of the {len(videos)} {part} videos can be read, e.g. {name}: {reason}"
         )
 
 

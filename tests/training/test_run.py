@@ -93,6 +93,18 @@ def test_load_run_gives_the_model_and_what_it_needs(run):
         np.testing.assert_array_equal(one, other)
 
 
+def test_the_model_alone_loads_with_the_layers_alone(run):
+    """No part of training is needed to use a trained network."""
+    script = (
+        "import sys, keras, keras_mtnet.layers\n"
+        "print(keras.models.load_model(sys.argv[1]).output_shape)\n"
+        "assert 'keras_mtnet.training' not in sys.modules"
+    )
+    command = [sys.executable, "-c", script, run / "model.keras"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "(None, 3)\n", done.stderr
+
+
 def test_load_run_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"not the folder of a finished run.*config.json"):
         load_run(tmp_path)
@@ -185,6 +197,7 @@ def test_an_existing_run_is_not_touched(run, drawn):
         (ValueError, "at least two classes", {"root": "{tmp}/one_class"}),
         (FileNotFoundError, "2 of 6 .* missing: Fall/gone1.avi", {"annotations": "{tmp}/gone"}),
         (ValueError, "None of the 3 training videos can be read", {"root": "{tmp}/texts"}),
+        (ValueError, "There is no test video", {"root": "{tmp}/single"}),
         (FileNotFoundError, "not a file", {"weights": "{tmp}/none.weights.h5"}),
         (PermissionError, "cannot be made", {"output": "{tmp}/file/run"}),
         (FileExistsError, "is a file", {"output": "{tmp}/file"}),
@@ -196,6 +209,10 @@ def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, mess
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("something")
     class_folders(drawn, tmp_path / "one_class", ["Fall"])
+    for name in ("Fall", "Rise"):
+        (tmp_path / "single" / name).mkdir(parents=True)
+        video = next((drawn / name).iterdir())
+        (tmp_path / "single" / name / f"only{video.suffix}").symlink_to(video)
     for name in ("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4", "b/3.mp4"):
         path = tmp_path / "texts" / name
         path.parent.mkdir(parents=True, exist_ok=True)
