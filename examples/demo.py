@@ -9,20 +9,21 @@ them, tests it with several views a video, predicts one unseen file, exports a S
 it back with TensorFlow alone, and leaves pictures of all of it.
 """
 
+# First: it switches on what makes TensorFlow fast on a CPU.
+import keras_mtnet as mt  # isort: skip
+
 import argparse
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import keras_mtnet as mt  # first: it switches on what makes TensorFlow fast on a CPU
+import keras
+import numpy as np
 
-import keras  # isort: skip
-import numpy as np  # isort: skip
-
-from keras_mtnet import plots  # isort: skip
-from keras_mtnet.data.synthetic import draw_dataset  # isort: skip
-from keras_mtnet.models import preprocess_input  # isort: skip
+from keras_mtnet import plots
+from keras_mtnet.data.synthetic import draw_dataset
+from keras_mtnet.models import preprocess_input
 
 GROUPS, CLIPS_PER_GROUP, TEST_GROUPS = 12, 4, 3
 RECIPE = {
