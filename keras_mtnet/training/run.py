@@ -86,8 +86,11 @@ def train(recipe: Recipe, logical_cpus: int = 0) -> Path:
         model.compile(
             make_optimizer(recipe, total_steps),
             loss="sparse_categorical_crossentropy",
-            weighted_metrics=["accuracy"],
+            # An object, and the optimizer built: variables that are first made while the step is
+            # traced make TensorFlow trace it twice.
+            weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
+        model.optimizer.build(model.trainable_variables)
     _start_folder(output, recipe, training.class_names)
     _say_plan(recipe, training, testing, total_steps, strategy)
     _fit(model, recipe, training, testing, report, strategy.num_replicas_in_sync)
