@@ -95,21 +95,7 @@ def MTNet(
         "synchronized": synchronized,
         "dtype": dtype,
     }
-    conv = {
-        "use_bias": False,
-        "kernel_initializer": he_fan_out(),
-        "padding": "same",
-        "dtype": dtype,
-    }
-
-    x = keras.layers.Conv3D(stem_filters, (1, 3, 3), (1, 2, 2), name="stem_conv", **conv)(inputs)
-    x = TemporalDepthwiseConv3D(
-        STEM_FRAMES, kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
-    )(x)
-    x = keras.layers.BatchNormalization(name="stem_bn", **norm)(x)
-    x = keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
-    x = TripletCosineSelection(name="stem_selection", dtype=dtype)(x)
-
+    x = _stem(inputs, stem_filters, norm)
     for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
         for block in range(1, depth + 1):
             strides = 1 if block > 1 else (1, 2, 2) if stage == 1 else 2
@@ -125,27 +111,9 @@ def MTNet(
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(x)
-
-    x = PointwiseConv3D(head_filters, name="head_conv", **conv)(x)
-    x = keras.layers.BatchNormalization(name="head_bn", **norm)(x)
-    x = keras.layers.ReLU(name="head_relu", dtype=dtype)(x)
-    if include_top or pooling == "avg":
-        x = keras.layers.GlobalAveragePooling3D(name="head_pool", dtype=dtype)(x)
-    elif pooling == "max":
-        x = keras.layers.GlobalMaxPooling3D(name="head_pool", dtype=dtype)(x)
+    x = _head(x, head_filters, "avg" if include_top else pooling, norm)
     if include_top:
-        x = keras.layers.Dense(
-            head_units, "relu", use_bias=False, kernel_initializer=he_fan_out(), dtype=dtype,
-            name="head_fc",
-        )(x)  # fmt: skip
-        x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
-        x = keras.layers.Dense(
-            classes,
-            classifier_activation,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            dtype="float32",  # a softmax in half precision loses small scores
-            name="predictions",
-        )(x)
+        x = _classifier(x, head_units, dropout_rate, classes, classifier_activation, dtype)
 
     sources = keras.utils.get_source_inputs(inputs)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name)
@@ -154,6 +122,59 @@ def MTNet(
 
         load_weights(model, weights)
     return model
+
+
+def _stem(x: Any, filters: int, norm: dict[str, Any]) -> Any:
+    """X3D's stem, then half the frames: (N, T, H, W, 3) to (N, T/2, H/2, W/2, filters)."""
+    dtype = norm["dtype"]
+    x = keras.layers.Conv3D(
+        filters, (1, 3, 3), (1, 2, 2), name="stem_conv", **_conv_arguments(dtype)
+    )(x)
+    x = TemporalDepthwiseConv3D(
+        STEM_FRAMES, kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
+    )(x)
+    x = keras.layers.BatchNormalization(name="stem_bn", **norm)(x)
+    x = keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
+    return TripletCosineSelection(name="stem_selection", dtype=dtype)(x)
+
+
+def _head(x: Any, filters: int, pooling: str | None, norm: dict[str, Any]) -> Any:
+    """X3D's last convolution: (N, T, H, W, C) to (N, T, H, W, filters), or (N, filters) pooled."""
+    dtype = norm["dtype"]
+    x = PointwiseConv3D(filters, name="head_conv", **_conv_arguments(dtype))(x)
+    x = keras.layers.BatchNormalization(name="head_bn", **norm)(x)
+    x = keras.layers.ReLU(name="head_relu", dtype=dtype)(x)
+    if pooling == "avg":
+        return keras.layers.GlobalAveragePooling3D(name="head_pool", dtype=dtype)(x)
+    if pooling == "max":
+        return keras.layers.GlobalMaxPooling3D(name="head_pool", dtype=dtype)(x)
+    return x
+
+
+def _classifier(
+    x: Any, units: int, dropout_rate: float, classes: int, activation: Any, dtype: Any
+) -> Any:
+    """(N, C) to scores (N, classes)."""
+    x = keras.layers.Dense(
+        units, "relu", use_bias=False, kernel_initializer=he_fan_out(), dtype=dtype, name="head_fc"
+    )(x)
+    x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
+    return keras.layers.Dense(
+        classes,
+        activation,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        dtype="float32",  # a softmax in half precision loses small scores
+        name="predictions",
+    )(x)
+
+
+def _conv_arguments(dtype: Any) -> dict[str, Any]:
+    return {
+        "use_bias": False,
+        "kernel_initializer": he_fan_out(),
+        "padding": "same",
+        "dtype": dtype,
+    }
 
 
 def _check(
