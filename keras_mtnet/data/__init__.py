@@ -1,9 +1,10 @@
 """Video data: catalogs of data sets, decoding, clips as `tf.data`."""
 
-from keras_mtnet.data.catalog import STRIDES, Video, Videos, read_split, read_videos
+from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.decode import VideoError, count_frames, read_frames
 from keras_mtnet.data.pipeline import ReadReport, clips, clips_from_directory, read_clip, views
 from keras_mtnet.data.synthetic import draw_dataset
+from keras_mtnet.data.videos import STRIDES, Video, Videos, read_videos
 
 __all__ = [
     "STRIDES",

@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data import sampling, transforms
-from keras_mtnet.data.catalog import Video, Videos, read_split
+from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.decode import VideoError, read_window
+from keras_mtnet.data.videos import Video, Videos
 
 
 class ReadReport:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from keras_mtnet.data import Videos, catalog, read_split, read_videos
+from keras_mtnet.data import STRIDES, Videos, read_split, read_videos
 
 CLASSES = ("Bend", "HandstandPushups", "Walk")
 
@@ -113,7 +113,7 @@ def test_wrong_lines_are_refused_with_their_number(ucf, line, message):
     [
         ("1 Bend\n2 Bend\n", "line 2: .* there already"),
         ("1 Bend\n1 Walk\n", "line 2: .* there already"),
-        ("Bend\nWalk\n", "line 1: expected '<number> <class>'"),
+        ("Bend\nWalk\n", "line 1: expected a number and a class"),
         ("0 Bend\n1 Walk\n", "must be 1 to 2"),
         ("1 Bend\n3 Walk\n", "must be 1 to 2"),
         ("1 Bend\n", "at least two classes. Received: 1"),
@@ -230,7 +230,7 @@ def test_videos_are_a_sequence():
 
 
 def test_strides_are_those_of_the_paper():
-    assert catalog.STRIDES["ucf101"] == 4
+    assert STRIDES["ucf101"] == 4
 
 
 # --- Real clips ----------------------------------------------------------------------------------

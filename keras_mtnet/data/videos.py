@@ -1,0 +1,80 @@
+"""One video, and a list of videos with what their labels mean."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+VIDEO_SUFFIXES = (
+    *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
+# Distance between neighbouring frames of a clip, per data set: the paper's, where it has the set.
+STRIDES = {
+    "folder": 2,
+    "csv": 2,
+    "ucf101": 4,
+    "hmdb51": 2,
+    "kinetics400": 5,
+    "kinetics700": 5,
+    "hacs": 2,
+    "moments": 3,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Video:
+    """One video, or a part of one.
+
+    Attributes:
+        path: where it lies.
+        label: index into the class names, -1 when unknown.
+        name: what its list calls it, with the part if it is one; reports call it so.
+        start: where the part begins, in seconds; None for the start of the video.
+        end: where the part ends, in seconds; None for the end of the video.
+    """
+
+    path: str
+    label: int
+    name: str
+    start: float | None = None
+    end: float | None = None
+
+
+class Videos(Sequence[Video]):
+    """Videos in a fixed order, with what their labels mean.
+
+    Attributes:
+        class_names: tuple of names in label order, empty for unlabelled videos.
+        missing: names of videos that are listed but not on disk.
+        dataset: the data set they are from.
+        stride: distance between neighbouring frames of a clip that suits the data set.
+    """
+
+    def __init__(
+        self,
+        videos: Iterable[Video],
+        class_names: Iterable[str] = (),
+        missing: Iterable[str] = (),
+        dataset: str = "folder",
+    ):
+        self._videos = tuple(videos)
+        self.class_names = tuple(class_names)
+        self.missing = tuple(missing)
+        self.dataset = dataset
+        self.stride = STRIDES[dataset]
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Videos(self._videos[index], self.class_names, self.missing, self.dataset)
+        return self._videos[index]
+
+    def __repr__(self) -> str:
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        return f"<{len(self)} {self.dataset} videos of {len(self.class_names)} classes{missing}>"
+
+
+def read_videos(paths: Iterable[str]) -> Videos:
+    """Videos without labels, in the order given, named by their paths."""
+    return Videos(Video(str(path), -1, str(path)) for path in paths)
