@@ -233,7 +233,8 @@ def _add_evaluate(commands: Any) -> None:
     _add_run(parser)
     for name in ("data", "root", "annotations", "split"):
         help = f"{settings[name].metadata['help'].split(';')[0]} (default: as in training)"
-        parser.add_argument(f"--{name}", type=settings[name].metadata["parse"], help=help)
+        meta = settings[name].metadata
+        parser.add_argument(f"--{name}", type=meta["parse"], choices=meta["choices"], help=help)
     parser.add_argument(
         "--subset", choices=("train", "test", "all"), default="test", help="(default: %(default)s)"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+DATASETS = tuple("folder csv ucf101 hmdb51 kinetics400 kinetics700 hacs moments".split())
 MODELS = ("MTNetS", "MTNetM", "MTNetL", "MTNet")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("none", "mirrored")
@@ -50,11 +51,18 @@ class Recipe:
         ValueError: for a value that no run can have.
     """
 
-    data: str = _setting("folder", "data and output", "folder (root/<class>/<video>) or ucf101")
+    data: str = _setting(
+        "folder",
+        "data and output",
+        "how the videos lie: folder is root/<class>/<video>, csv a list path,label[,start,end]",
+        choices=DATASETS,
+    )
     root: str = _setting("", "data and output", "folder of the videos")
     output: str = _setting("", "data and output", "new folder for the run")
     annotations: str | None = _setting(
-        None, "data and output", "folder of the split files; in or beside that of the videos"
+        None,
+        "data and output",
+        "folder of the lists, or a CSV file; in or beside the folder of the videos",
     )
     split: int = _setting(1, "data and output", "number of the official split", int)
     skip_missing: bool = _setting(
@@ -119,7 +127,7 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not holds(value):
                 raise ValueError(f"{name} must be {allowed}. Received: {name}={value}")
-        for name in ("model", "precision", "strategy"):
+        for name in ("data", "model", "precision", "strategy"):
             choices = self.__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(
