@@ -56,9 +56,9 @@ def _class_lists(folder: str, split: int) -> dict[str, str]:
 
 def _read_entry(line: Line) -> tuple[str, str]:
     file, _, use = line.text.rpartition(" ")
-    file = relative_path(line, file.strip())
     if use not in USES["all"]:
         raise ValueError(f"{line}: expected '<video> 0', 1 or 2. Received: {line.text!r}")
+    file = relative_path(line, file.strip())
     if "/" in file:
         raise ValueError(f"{line}: expected a file of the class folder. Received: {file!r}")
     return file, use
