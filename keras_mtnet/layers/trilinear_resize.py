@@ -1,4 +1,4 @@
-"""Trilinear interpolation of clips, as a small matrix product an axis."""
+"""Trilinear interpolation of clips: each frame as an image, then time as a matrix product."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +17,29 @@ def trilinear_resize(x: Any, sizes: Sequence[Any]) -> Any:
     Returns:
         Tensor `(N, *sizes, C)` of the same dtype. An axis that keeps its length is left alone.
     """
-    # Columns first, frames last: the many small products of the columns are then made while the
-    # clip is smallest, and the frames are one large product.
-    for axis, size in reversed(list(enumerate(sizes, start=1))):
-        if x.shape[axis] is not None and isinstance(size, int) and size == x.shape[axis]:
-            continue
-        x = _resize_axis(x, axis, size)
-    return x
+    if _known(x.shape[2:4]) and _known(sizes[1:]):
+        if tuple(sizes[1:]) != tuple(x.shape[2:4]):
+            x = _resize_frames(x, sizes[1:])
+    else:
+        x = _resize_axis(_resize_axis(x, 3, sizes[2]), 2, sizes[1])
+    if _known([x.shape[1], sizes[0]]) and sizes[0] == x.shape[1]:
+        return x
+    return _resize_axis(x, 1, sizes[0])
+
+
+def _known(sizes: Sequence[Any]) -> bool:
+    return all(isinstance(size, int) for size in sizes)
+
+
+def _resize_frames(x: Any, sizes: Sequence[int]) -> Any:
+    shape = (
+        (*ops.shape(x)[:2], *sizes, x.shape[4])
+        if x.shape[1] is None
+        else (-1, x.shape[1], *sizes, x.shape[4])
+    )
+    frames = ops.reshape(x, (-1, *x.shape[2:]))
+    frames = ops.image.resize(frames, sizes, interpolation="bilinear", data_format="channels_last")
+    return ops.reshape(ops.cast(frames, x.dtype), shape)
 
 
 def _resize_axis(x: Any, axis: int, size: Any) -> Any:

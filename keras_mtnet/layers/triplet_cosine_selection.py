@@ -47,12 +47,27 @@ class TripletCosineSelection(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         if self.factor == 1 or x.shape[1] == 1:
             return x
+        fixed = self.fixed_frames(x.shape[1])
+        if fixed is not None:
+            return x[:, fixed]
         kept = self.kept_frames(x)  # (N, T')
         # One gather of whole frames over batch and time together.
         n, t = ops.shape(x)[:2]
         rows = ops.arange(n, dtype="int32")[:, None] * t + kept
         frames = ops.take(ops.reshape(x, (-1, *ops.shape(x)[2:])), ops.reshape(rows, (-1,)), axis=0)
         return ops.reshape(frames, (-1, ops.shape(kept)[1], *ops.shape(x)[2:]))
+
+    def fixed_frames(self, t: int | None) -> slice | None:
+        """The frames that are kept of `t` whatever they hold, or None where it depends on them.
+
+        Of two frames the first stays, since both have the same score; of three and four frames
+        all between the first and the last.
+        """
+        if t is None or t < 2:
+            return None
+        if t == 2:
+            return slice(0, 1)
+        return slice(1, t - 1) if halved(t, self.factor) == t - 2 else None
 
     def kept_frames(self, x: Any) -> Any:
         """Returns the numbers of the frames that are kept, int32 `(N, T')`, ascending."""
