@@ -14,7 +14,7 @@ from keras_mtnet.layers.arguments import (
     strided,
     triple,
 )
-from keras_mtnet.layers.conv_norm import conv_norm
+from keras_mtnet.layers.conv_norm import Affine, conv_norm, fixed_affines
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.mt_conv import MTConv
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
@@ -124,20 +124,26 @@ class MTBlock(keras.layers.Layer):
         return (n, *map(strided, sizes, self.strides), self.filters)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        y = self.gate(self._convolve(x, training))
+        norms = [norm for conv in self.convs for norm in conv.norms]
+        if self.shortcut_conv is None:
+            affines = fixed_affines(norms, training)
+        else:
+            *affines, of_shortcut = fixed_affines([*norms, self.shortcut_bn], training)
+        y = self.gate(self._convolve(x, affines, training))
         if self.shortcut_conv is not None:
-            x = conv_norm(self.shortcut_conv, self.shortcut_bn, x, training)
+            x = conv_norm(self.shortcut_conv, self.shortcut_bn, x, of_shortcut)
         return ops.relu(x + y)
 
-    def _convolve(self, x: Any, training: bool | None) -> Any:
+    def _convolve(self, x: Any, affines: Sequence[Affine | None], training: bool | None) -> Any:
+        affines = iter(affines)
         first = self.convs[0]
         if not first.prolonged:
             for conv in self.convs:
-                x = conv(x, training=training)
+                x = conv.whole(x, [next(affines)])
             return x
         parts = ops.split(x, [first.local_channels], axis=-1)
         for conv in self.convs:
-            parts = conv.branches(*parts, training=training)
+            parts = conv.branches(*parts, [next(affines) for _ in conv.norms], training)
         return ops.concatenate(parts, axis=-1)
 
     def get_config(self) -> dict[str, Any]:

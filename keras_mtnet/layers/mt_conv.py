@@ -18,7 +18,7 @@ from keras_mtnet.layers.arguments import (
     strided,
     triple,
 )
-from keras_mtnet.layers.conv_norm import conv_norm
+from keras_mtnet.layers.conv_norm import Affine, conv_norm, fixed_affines
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.soft_pool import SoftPool
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
@@ -162,24 +162,44 @@ class MTConv(keras.layers.Layer):
         n, *sizes, _ = input_shape
         return (n, *map(strided, sizes, self.strides), self.filters)
 
-    def call(self, x: Any, training: bool | None = None) -> Any:
+    @property
+    def norms(self) -> list[keras.layers.BatchNormalization]:
+        """The normalisations, in the order in which `parts` lists them."""
         if not self.prolonged:
-            return self.activation(conv_norm(self.local_conv, self.local_bn, x, training))
-        x = ops.split(x, [self.local_channels], axis=-1)
-        return ops.concatenate(self.branches(*x, training=training), axis=-1)
+            return [self.local_bn]
+        return [self.local_bn, self.prolonged_bn, self.lateral_bn]
 
-    def branches(self, x_local: Any, x_prolonged: Any, training: bool | None) -> tuple[Any, Any]:
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        affines = fixed_affines(self.norms, training)
+        if not self.prolonged:
+            return self.whole(x, affines)
+        x = ops.split(x, [self.local_channels], axis=-1)
+        return ops.concatenate(self.branches(*x, affines, training), axis=-1)
+
+    def whole(self, x: Any, affines: Sequence[Affine | None]) -> Any:
+        """Computes the result where there is no prolonged branch."""
+        return self.activation(conv_norm(self.local_conv, self.local_bn, x, *affines))
+
+    def branches(
+        self,
+        x_local: Any,
+        x_prolonged: Any,
+        affines: Sequence[Affine | None],
+        training: bool | None,
+    ) -> tuple[Any, Any]:
         """Computes both parts of the result from both parts of the input.
 
         A chain of these layers splits and joins the channels at the same place, so it can hand the
-        parts on as they are (`MTBlock` does): splitting and joining copies the whole clip.
+        parts on as they are (`MTBlock` does): splitting and joining copies the whole clip. In the
+        same way it computes the `fixed_affines` of all its layers together.
         """
-        local = conv_norm(self.local_conv, self.local_bn, x_local, training)
+        of_local, of_prolonged, of_lateral = affines
+        local = conv_norm(self.local_conv, self.local_bn, x_local, of_local)
         a_local = ops.relu(local)
         z = self._down(x_prolonged, training)
-        z = conv_norm(self.prolonged_conv, self.prolonged_bn, z, training)
+        z = conv_norm(self.prolonged_conv, self.prolonged_bn, z, of_prolonged)
         lateral = self._down(a_local, training)
-        lateral = conv_norm(self.lateral_conv, self.lateral_bn, lateral, training)
+        lateral = conv_norm(self.lateral_conv, self.lateral_bn, lateral, of_lateral)
         # They differ in size where rounding does: ceil(floor(n/2) / s) and floor(ceil(n/s) / 2).
         z = z + trilinear_resize(lateral, ops.shape(z)[1:4])
         a_prolonged = self.activation(trilinear_resize(z, ops.shape(local)[1:4]))
@@ -189,8 +209,12 @@ class MTConv(keras.layers.Layer):
 
     def _down(self, x: Any, training: bool | None) -> Any:
         """Half the rows and columns by pooling, half the frames by selection."""
-        x = self.pool(x, training=training)
-        return x if self.selection is None else self.selection(x)
+        if self.selection is None:
+            return self.pool(x, training=training)
+        # Frames that are dropped whatever they hold need no pooling.
+        if self.selection.fixed_frames(x.shape[1]) is not None:
+            return self.pool(self.selection(x), training=training)
+        return self.selection(self.pool(x, training=training))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -29,15 +29,17 @@ def _rnn_step(cell: keras.layers.SimpleRNNCell, z: Any, state: State | None) -> 
 
 def _gru_step(cell: keras.layers.GRUCell, z: Any, state: State | None) -> State:
     """Update gate, reset gate and candidate, in this order; the reset comes after the product."""
-    units = cell.units
-    inner = cell.bias[1]
+    inner = ops.unstack(cell.bias, 2)[1]
     if state is not None:
         inner = inner + ops.matmul(state[0], cell.recurrent_kernel)
-    gates = ops.sigmoid(z[..., : 2 * units] + inner[..., : 2 * units])
-    update, reset = gates[..., :units], gates[..., units:]
-    candidate = ops.tanh(z[..., 2 * units :] + reset * inner[..., 2 * units :])
-    output = candidate - update * candidate
-    return (output if state is None else output + update * state[0],)
+    z_update, z_reset, z_new = ops.split(z, 3, axis=-1)
+    inner_update, inner_reset, inner_new = ops.split(inner, 3, axis=-1)
+    update = ops.sigmoid(z_update + inner_update)
+    reset = ops.sigmoid(z_reset + inner_reset)
+    new = ops.tanh(z_new + reset * inner_new)
+    if state is None:
+        return (new - update * new,)
+    return (new + update * (state[0] - new),)
 
 
 def _lstm_step(cell: keras.layers.LSTMCell, z: Any, state: State | None) -> State:
@@ -89,8 +91,10 @@ class Recurrence(keras.layers.Layer):
         return tuple(input_shape)
 
     def call(self, x: Any) -> Any:
-        bias = self.cell.bias  # a GRU keeps (2, 3 C): one for the input, one for the recurrence
-        z = matmul_last(x, self.cell.kernel) + (bias[0] if self.cell_name == "gru" else bias)
+        bias = self.cell.bias
+        if self.cell_name == "gru":  # keeps (2, 3 C): one for the input, one for the recurrence
+            bias = ops.unstack(bias, 2)[0]
+        z = matmul_last(x, self.cell.kernel) + bias
         frames = x.shape[1]
         if frames is None or frames > UNROLL_UP_TO:
             return self._loop(z)
