@@ -1,5 +1,6 @@
 """Video data: catalogs of data sets, decoding, clips as `tf.data`."""
 
+from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.decode import VideoError, count_frames, read_frames
 from keras_mtnet.data.pipeline import ReadReport, clips, clips_from_directory, read_clip, views
@@ -8,6 +9,7 @@ from keras_mtnet.data.videos import STRIDES, Video, Videos, read_videos
 
 __all__ = [
     "STRIDES",
+    "Augment",
     "ReadReport",
     "Video",
     "VideoError",

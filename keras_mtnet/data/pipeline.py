@@ -7,6 +7,7 @@ its batch smaller; it is reported, and never replaced by another.
 """
 
 import dataclasses
+import functools
 import itertools
 import os
 import threading
@@ -16,8 +17,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data import sampling, transforms
+from keras_mtnet.data.augment import (
+    PRESETS,
+    Augment,
+    augment_clip,
+    find_augment,
+    random_resized_crop,
+    sample_seed,
+)
 from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.decode import VideoError, read_window
+from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.videos import Video, Videos
 
 
@@ -62,6 +72,8 @@ def clips(
     batch_size: int = 8,
     training: bool = False,
     seed: int = 0,
+    augment: str | Augment = "none",
+    one_hot: bool = False,
     repeat: bool = False,
     start_step: int = 0,
     strict: bool = False,
@@ -83,6 +95,11 @@ def clips(
             else is left out.
         training: random clips in random order.
         seed: of the order and the clips: the same seed gives the same batches, bit for bit.
+        augment: what else is done to training clips: an `Augment`, or the name of one of
+            `keras_mtnet.data.augment.PRESETS`: `"none"`, `"paper"`, `"randaugment"`, `"strong"`.
+        one_hot: give labels as float32 `(B, classes)`. Mixed clips (MixUp, CutMix) have such labels
+            in any case, and need a loss of them: `categorical_crossentropy`, with
+            `one_hot=True` for the test clips as well.
         repeat: go on for ever, in full batches. Otherwise each iteration over the result is the
             next epoch, 0, 1, 2, ..., whose last batch holds what is left.
         start_step: the batch to begin with, for `repeat` only.
@@ -92,7 +109,7 @@ def clips(
 
     Returns:
         A `tf.data.Dataset` of normalised clips float32 `(B, frames, size, size, 3)` and labels
-        int32 `(B,)`, with attributes `class_names` and `report`.
+        int32 `(B,)`, or float32 `(B, classes)`, with attributes `class_names` and `report`.
 
     Raises:
         ValueError: for a wrong argument.
@@ -103,7 +120,13 @@ def clips(
         raise ValueError(f"start_step needs repeat=True. Received: start_step={start_step}")
     stride = videos.stride if stride is None else stride
     report = ReadReport() if report is None else report
-    reader = _Reader(frames, stride, size, strict, report)
+    augment = find_augment(augment)
+    if augment != PRESETS["none"] and not training:
+        raise ValueError(f"augment needs training=True. Received: augment={augment}")
+    classes = len(videos.class_names) if one_hot or augment.mixes else None
+    if classes == 0:
+        raise ValueError("one_hot and mixed clips need videos with class names.")
+    reader = _Reader(frames, stride, size, strict, report, augment)
     count = len(videos)
 
     def video(number: int) -> Video:
@@ -117,8 +140,12 @@ def clips(
 
     numbers = tf.data.Dataset.counter(start_step * batch_size) if repeat else _epochs(count)
     samples = reader.map(numbers, video, read, (), parallel_calls)
-    batches = samples.batch(batch_size).map(_keep_readable).filter(lambda x, y: tf.size(y) > 0)
-    batches = batches.map(lambda x, y: (transforms.normalise(x), y)).prefetch(2)
+    if augment.crop_area or augment.changes_pixels:
+        samples = _augment(samples, augment, size, seed, parallel_calls)
+    batches = samples.batch(batch_size).map(_keep_readable)
+    batches = batches.filter(lambda x, y, _: tf.size(y) > 0)
+    batches = batches.map(functools.partial(_finish, classes=classes, augment=augment, seed=seed))
+    batches = batches.prefetch(2)
     batches.class_names = videos.class_names
     batches.report = report
     return batches
@@ -255,19 +282,26 @@ class _Reader:
     size: int
     strict: bool
     report: ReadReport
+    augment: Augment = PRESETS["none"]
 
     def __post_init__(self):
         for name in ("frames", "stride", "size"):
             _check_positive(name, getattr(self, name))
 
     def random_clip(self, video: Video, draws: np.ndarray) -> np.ndarray:
-        """uint8 `(T, S, S, 3)` by four numbers in [0, 1): start, top, left, flip."""
+        """uint8 `(T, S, S, 3)` by four numbers in [0, 1): start, top, left, flip.
+
+        Not cropped, `(T, H, W, 3)`, if a crop is to be resized.
+        """
         start, top, left, flip = draws
         pixels = self._pixels(
             video, lambda n: sampling.random_window(n, self.frames, self.stride, start)
         )
+        flipped = flip < self.augment.flip
+        if self.augment.crop_area:
+            return np.ascontiguousarray(pixels[:, :, ::-1] if flipped else pixels)
         box = sampling.random_box(*pixels.shape[1:3], self.size, top, left)
-        return transforms.crop(pixels, box, self.size, flip=flip < 0.5)
+        return transforms.crop(pixels, box, self.size, flipped)
 
     def views(self, video: Video, windows: int = 1, crops: int = 1) -> np.ndarray:
         """uint8 `(windows * crops, T, S, S, 3)`: the crops of the first window, of the second..."""
@@ -310,6 +344,7 @@ class _Reader:
             A data set of: read or not, clips (zeros if not), label int32, number.
         """
         shape = (*lead, self.frames, self.size, self.size, 3)
+        known = shape if not self.augment.crop_area else (self.frames, None, None, 3)
 
         def read_one(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             video = videos(int(number))
@@ -324,7 +359,7 @@ class _Reader:
         def read_in_graph(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             types = (tf.bool, tf.uint8, tf.int32)
             found = tf.numpy_function(read_one, [number], types)
-            for tensor, each in zip(found, ((), shape, ()), strict=True):
+            for tensor, each in zip(found, ((), known, ()), strict=True):
                 tensor.set_shape(each)
             return *found, number
 
@@ -343,15 +378,50 @@ def _epochs(count: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((), tf.int64))
 
 
+def _augment(
+    samples: tf.data.Dataset, augment: Augment, size: int, seed: int, parallel_calls: int | None
+) -> tf.data.Dataset:
+    """Does to each clip what `augment` says, by its number."""
+
+    def change(readable: tf.Tensor, clip: tf.Tensor, label: tf.Tensor, number: tf.Tensor):
+        crop_seed, pixel_seed = tf.unstack(tf.random.split(sample_seed(seed, number), 2))
+        if augment.crop_area:
+            crop = (size, augment.crop_area, augment.crop_aspect)
+            clip = random_resized_crop(clip, crop_seed, *crop)
+        return readable, augment_clip(clip, pixel_seed, augment), label, number
+
+    calls = parallel_calls or os.cpu_count()
+    return samples.map(change, num_parallel_calls=calls, deterministic=True)
+
+
 def _keep_readable(
-    readable: tf.Tensor, clips: tf.Tensor, labels: tf.Tensor, _: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Takes unreadable clips out of a batch."""
-    return tf.cond(
+    readable: tf.Tensor, clips: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Takes unreadable clips out of a batch; gives also the number of its first sample."""
+    kept = tf.cond(
         tf.reduce_all(readable),
         lambda: (clips, labels),
         lambda: (tf.boolean_mask(clips, readable), tf.boolean_mask(labels, readable)),
     )
+    return *kept, numbers[0]
+
+
+def _finish(
+    clips: tf.Tensor,
+    labels: tf.Tensor,
+    first: tf.Tensor,
+    classes: int | None,
+    augment: Augment,
+    seed: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Normalises a batch, makes its labels `classes` wide unless that is None, and mixes it."""
+    clips = transforms.normalise(clips)
+    if classes is not None:
+        labels = tf.one_hot(labels, classes)
+    if augment.mixes:
+        batch_seed = tf.random.fold_in(sample_seed(seed, first), 2)
+        clips, labels = mix_batch(clips, labels, batch_seed, augment)
+    return clips, labels
 
 
 def _check_positive(name: str, value: int) -> None:
