@@ -7,8 +7,9 @@ class and so says little; look at that on test clips.
 
 import tensorflow as tf
 
-from keras_mtnet.data.augment import Augment, choose, uniform
+from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.clip_ops import box_mask
+from keras_mtnet.data.random_ops import choose, uniform
 
 
 def mix_batch(

@@ -17,17 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data import sampling, transforms
-from keras_mtnet.data.augment import (
-    PRESETS,
-    Augment,
-    augment_clip,
-    find_augment,
-    random_resized_crop,
-    sample_seed,
-)
+from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
 from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.decode import VideoError, read_window
 from keras_mtnet.data.mixing import mix_batch
+from keras_mtnet.data.random_ops import random_resized_crop, sample_seed
 from keras_mtnet.data.videos import Video, Videos
 
 

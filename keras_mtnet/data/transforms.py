@@ -1,8 +1,13 @@
-"""Sizes, crops and flips of clips, the same for all frames of a clip; and normalisation."""
+"""Sizes, crops and flips of clips, the same for all frames of a clip; and normalisation.
+
+What takes a tensor runs in a graph, on clips of sizes that are not known before: for pipelines of
+one's own. `clips` itself resizes while it converts colours, and crops arrays.
+"""
 
 import numpy as np
 import tensorflow as tf
 
+from keras_mtnet.data.clip_ops import to_pixels
 from keras_mtnet.models.preprocessing import MEAN, STD
 
 # A frame's short side over the crop's: 320 for 256. Tests use the training scale too, so that
@@ -30,6 +35,37 @@ def crop(frames: np.ndarray, box: tuple[int, int], size: int, flip: bool = False
     top, left = box
     square = frames[:, top : top + size, left : left + size]
     return np.ascontiguousarray(square[:, :, ::-1] if flip else square)
+
+
+def resize_short_side(clip: tf.Tensor, short_side: int) -> tf.Tensor:
+    """Resizes uint8 `(T, H, W, C)` to a length of its shorter side in pixels.
+
+    Linear interpolation, over as many pixels as become one.
+    """
+    size = tf.cast(tf.shape(clip)[1:3], tf.float64)
+    longer = tf.round(size * (short_side / tf.reduce_min(size)))
+    resized = tf.image.resize(
+        clip, tf.maximum(tf.cast(longer, tf.int32), short_side), antialias=True
+    )
+    return to_pixels(resized)
+
+
+def uniform_crops(clip: tf.Tensor, size: int, crops: int = 3) -> tf.Tensor:
+    """Squares spread along the longer side of `(T, H, W, C)` from end to end; 1 is the centre.
+
+    Returns:
+        `(crops, T, size, size, C)`.
+    """
+    space = tf.shape(clip)[1:3] - size  # down, right
+    middle = space // 2
+    along = tf.cast(space[0] <= space[1], tf.int32)  # the axis to spread them on
+    squares = []
+    for number in range(crops):
+        share = number / (crops - 1) if crops > 1 else 0.5
+        place = tf.cast(tf.round(share * tf.cast(space[along], tf.float64)), tf.int32)
+        box = middle if crops == 1 else tf.tensor_scatter_nd_update(middle, [[along]], [place])
+        squares.append(clip[:, box[0] : box[0] + size, box[1] : box[1] + size])
+    return tf.ensure_shape(tf.stack(squares), [crops, clip.shape[0], size, size, clip.shape[3]])
 
 
 def normalise(clips: tf.Tensor) -> tf.Tensor:

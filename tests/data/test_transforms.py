@@ -1,9 +1,12 @@
 """Crops and normalisation, against NumPy."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
+from PIL import Image
 
-from keras_mtnet.data import transforms
+from keras_mtnet.data import sampling, transforms
+from keras_mtnet.data.decode import fit_short_side
 from keras_mtnet.models.preprocessing import preprocess_input
 
 
@@ -35,3 +38,35 @@ def test_normalise_is_the_formula_and_what_models_expect():
 def test_normalise_keeps_what_is_known_of_the_shape():
     known = tf.data.Dataset.from_tensors(np.zeros((4, 2, 6, 6, 3), "uint8")).unbatch().batch(3)
     assert known.map(transforms.normalise).element_spec.shape.as_list() == [None, 2, 6, 6, 3]
+
+
+# --- For pipelines of one's own ------------------------------------------------------------------
+
+UNKNOWN = tf.TensorSpec((None, None, None, 3), tf.uint8)
+
+
+@pytest.mark.parametrize(
+    "height, width, side",
+    [(24, 30, 12), (30, 24, 12), (48, 64, 40), (20, 20, 33), (31, 57, 20), (10, 997, 7)],
+)
+def test_resize_short_side(height, width, side):
+    """To the size that decoding gives, with the values of PIL."""
+    rng = np.random.default_rng(0)
+    clip = rng.integers(0, 256, (2, height, width, 3), "uint8")
+    resize = tf.function(lambda c: transforms.resize_short_side(c, side), [UNKNOWN])
+    found = resize(clip).numpy()
+    size = fit_short_side(height, width, side)
+    assert found.shape == (2, *size, 3) and found.dtype == np.uint8
+    expected = [Image.fromarray(frame).resize(size[::-1], Image.BILINEAR) for frame in clip]
+    assert np.abs(found.astype(int) - np.stack(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("height, width", [(20, 31), (31, 20), (20, 20), (21, 48)])
+@pytest.mark.parametrize("crops", [1, 2, 3, 5])
+def test_uniform_crops_are_those_of_a_test(height, width, crops):
+    clip = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), "uint8")
+    cut = tf.function(lambda c: transforms.uniform_crops(c, 16, crops), [UNKNOWN])
+    expected = [
+        transforms.crop(clip, box, 16) for box in sampling.uniform_boxes(height, width, 16, crops)
+    ]
+    np.testing.assert_array_equal(cut(clip), np.stack(expected))
