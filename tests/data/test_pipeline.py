@@ -1,5 +1,6 @@
 """Batches of clips, against the same clips cut one by one with NumPy."""
 
+import dataclasses
 import itertools
 import shutil
 
@@ -9,7 +10,9 @@ import tensorflow as tf
 from numbered_videos import break_packet, encode, numbered
 
 from keras_mtnet.data import (
+    Augment,
     ReadReport,
+    Videos,
     clips,
     clips_from_directory,
     read_clip,
@@ -19,6 +22,8 @@ from keras_mtnet.data import (
     sampling,
     views,
 )
+from keras_mtnet.data.augment import PRESETS, augment_clip
+from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.synthetic import write_video
 from keras_mtnet.models.preprocessing import preprocess_input
 
@@ -290,6 +295,101 @@ def test_clips_from_directory(drawn, tmp_path):
         clips_from_directory(folder, subset="training")
     with pytest.raises(ValueError, match="'training' or 'validation'"):
         clips_from_directory(folder, subset="test", validation_split=0.2)
+
+
+# --- Augmentation --------------------------------------------------------------------------------
+
+AUGMENTS = {
+    "paper": "paper",
+    "randaugment": "randaugment",
+    "others": Augment(
+        crop_area=(0.3, 1.0), brightness=0.4, hue=0.1, erase=0.5, mix_up=1.0, cut_mix=1.0
+    ),
+}
+
+
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_augmented_batches_are_those_of_the_seed(videos, augment):
+    """Whatever is read in parallel, and after a restart in the middle."""
+    options = {"training": True, "repeat": True, "augment": AUGMENTS[augment], "seed": 1, **SMALL}
+    whole = take(clips(videos, parallel_calls=1, **options), 8)
+    assert_same(take(clips(videos, parallel_calls=5, start_step=3, **options), 5), whole[3:])
+    plain = take(clips(videos, training=True, repeat=True, seed=1, **SMALL), 8)
+    assert any((x != other).any() for (x, _), (other, _) in zip(whole, plain, strict=True))
+
+
+def test_an_augmented_clip_is_the_plain_one_changed(videos):
+    """By the list of the paper's authors, with the seed of its number."""
+    (x, y), *_ = take(clips(videos, training=True, seed=5, augment="paper", **SMALL), 1)
+    (plain, labels), *_ = take(clips(videos, training=True, seed=5, **SMALL), 1)
+    assert y.tolist() == labels.tolist()
+    mean, std = np.array([124, 117, 104]), 1 / 0.0167
+    for number in range(6):
+        pixels = np.round(plain[number] * std + mean).astype("uint8")
+        seed = tf.random.split(sample_seed(5, number), 2)[1]
+        expected = augment_clip(tf.constant(pixels), seed, PRESETS["paper"])
+        np.testing.assert_allclose(x[number], preprocess_input(expected.numpy()), atol=2e-5)
+
+
+def test_no_flips(tmp_path):
+    frames = np.zeros((5, 48, 48, 3), "uint8")
+    frames[:, :, 24:] = 255
+    path = str(tmp_path / "half.avi")
+    write_video(path, frames)
+    for augment in (Augment(flip=0), Augment(flip=0, crop_area=(0.9, 1.0))):
+        dataset = clips(read_videos([path] * 20), 1, 1, 32, 20, training=True, augment=augment)
+        x = next(dataset.as_numpy_iterator())[0]
+        assert (x[:, 0, :, -4:].mean((1, 2, 3)) > x[:, 0, :, :4].mean((1, 2, 3))).all()
+
+
+def test_resized_crops_show_shares_of_the_frame(tmp_path):
+    """A ramp from left to right: its slope in a crop is how much of the width that shows."""
+    frames = np.broadcast_to(np.linspace(0, 255, 96)[:, None], (4, 48, 96, 3)).astype("uint8")
+    path = str(tmp_path / "ramp.avi")
+    write_video(path, np.ascontiguousarray(frames))
+    augment = Augment(crop_area=(0.2, 0.4), crop_aspect=(1.0, 1.0))
+    dataset = clips(read_videos([path] * 60), 2, 1, 32, 60, training=True, augment=augment)
+    x = next(dataset.as_numpy_iterator())[0].mean(axis=(1, 2, 4)) / 0.0167
+    shown = np.abs(x[:, -3] - x[:, 2]) / 255 * 32 / 27
+    lowest, highest = np.sqrt(0.2 / 2), np.sqrt(0.4 / 2)  # a square in a frame twice as wide
+    assert lowest - 0.03 < shown.min() < lowest + 0.05
+    assert highest - 0.05 < shown.max() < highest + 0.03
+
+
+def test_mixed_clips_have_soft_labels(videos):
+    dataset = clips(videos, training=True, augment=Augment(mix_up=1.0), **SMALL)
+    assert dataset.element_spec[1] == tf.TensorSpec((None, 8), tf.float32)
+    for x, y in take(dataset, 9):
+        assert len(x) == len(y)
+        np.testing.assert_allclose(y.sum(1), 1, atol=1e-6)
+    assert (take(dataset, 1)[0][1] % 1 > 0).any()
+    tests = take(clips(videos, one_hot=True, **SMALL), 9)
+    labels = np.concatenate([y for _, y in tests])
+    assert set(np.unique(labels)) == {0, 1}
+    assert labels.argmax(1).tolist() == [video.label for video in videos]
+
+
+def test_unreadable_files_do_not_move_augmented_clips(broken):
+    named = Videos([dataclasses.replace(v, label=0) for v in broken], ("a", "b"))
+    options = {"frames": 4, "stride": 2, "size": 32, "batch_size": 4, "training": True}
+    augment = Augment(crop_area=(0.5, 1.0), mix_up=1.0)
+    found = take(clips(named, augment=augment, **options), 9)
+    plain = take(clips(named, **options), 9)
+    assert [x.shape for x, _ in found] == [x.shape for x, _ in plain]
+    strict = clips(named, augment=augment, strict=True, **options)
+    with pytest.raises(tf.errors.OpError, match=r"a text file|is empty|no such file"):
+        list(strict)
+
+
+def test_wrong_augmentation(videos):
+    with pytest.raises(
+        ValueError, match=r"augment needs training=True\. Received: augment=Augment"
+    ):
+        clips(videos, augment="paper")
+    with pytest.raises(ValueError, match="augment must be one of none, paper"):
+        clips(videos, training=True, augment="papers")
+    with pytest.raises(ValueError, match="need videos with class names"):
+        clips(read_videos(["a.mp4"]), training=True, augment="strong")
 
 
 # --- Real clips ----------------------------------------------------------------------------------
