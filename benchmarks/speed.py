@@ -4,40 +4,45 @@
 
 PATH is a checkout of github.com/alexandrosstergiou/Squeeze-and-Recursion-Temporal-Gates, whose
 network runs with the widths and depths of MTNetM; X3D-M is that of `pip install pytorchvideo
-fvcore`. Both need PyTorch. What cannot run is listed with the reason. Every contender has a process
-and takes its turn (speed_contenders.py); a row tells its median and quartiles, and the median over
-all rounds of its time divided by that of the first contender in the same round.
+fvcore`. Both need PyTorch. What cannot run is listed with the reason.
 
-    --only inference    one MTNetM clip of 16x224x224, and eight (TensorFlow graph where there is)
-    --only training     a step on four clips of 16x112x112; with the peak memory of each process
-    --only first        from the start of Python to the first scores: MTNetM, MTNetL
+    --only inference    one clip of 16x224x224, and eight
+    --only training     a step (forward, backward, SGD) on four clips of 16x112x112, and its memory
+    --only first        from the start of Python to the first scores
     --only operations   size of the TensorFlow graphs, for clips of one size and of any size
-    --only scaling      8-64 frames and 112-320 pixels, and the power of time they follow
-    --only backends     TensorFlow, XLA, JAX, PyTorch; with a GPU also in half precision
+    --only scaling      8-64 frames and 112-320 pixels, and the power of them that time follows
+    --only backends     TensorFlow, XLA, JAX, PyTorch; with a GPU eight clips, half precision too
 
-Memory is what a process gained from before it built its network to its peak. Nothing else should
-run on the machine meanwhile. `--quick` tries the script on a tiny network; its times mean nothing.
+Every contender is in a process of its own and takes its turn (speed_contenders). A line tells the
+median, least and quartiles of its seconds; the ratio is its time over that of the first line of
+its group, the median over the rounds. MB is the peak of the process beyond what it held before it
+built the network, or of the GPU where it ran there. KERAS_BACKEND chooses the backend of ours,
+TensorFlow where there is one. Nothing else should run on the machine meanwhile: PyTorch's threads
+wait for each other, and it is slowed most. `--quick` tries the script on a tiny network; its times
+mean nothing.
 """
 
 import argparse
 import contextlib
 import dataclasses
 import datetime
+import functools
 import importlib.util
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speed_contenders import Contender
+from speed_contenders import Contender, cores
+from speed_contenders.turns import Failed, Row, environment, run_rounds, table, take_turns
 
-HERE = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
 NAMES = {
     "ours": "ours, ratio 7/8",
@@ -48,145 +53,12 @@ NAMES = {
 }
 
 
-@dataclasses.dataclass
-class Row:
-    """A line of the table: one contender in one measurement; times in seconds."""
-
-    measure: str
-    contender: str
-    note: str = ""
-    seconds: list[float] = dataclasses.field(default_factory=list, repr=False)
-    median: float | None = None
-    quartiles: tuple[float, float] | None = None
-    ratio: float | None = None  # to the first contender, median over rounds
-    params: int | None = None
-    macs: int | None = None
-    memory_mb: float | None = None  # peak of the process beyond what it had before building
-    memory_before_mb: float | None = None
-    graph_operations: int | None = None
-    versions: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
-
-    def time(self, seconds: list[float], first: list[float] | None) -> None:
-        """Fills in what follows from one time a round, its own and the first contender's."""
-        self.seconds = seconds
-        self.median = statistics.median(seconds)
-        cuts = statistics.quantiles(seconds, method="inclusive") if len(seconds) > 1 else seconds
-        self.quartiles = (cuts[0], cuts[-1])
-        if first:
-            self.ratio = statistics.median(a / b for a, b in zip(seconds, first, strict=True))
-
-
-class Worker:
-    """A process with one contender in it, which runs when told to."""
-
-    def __init__(self, contender: Contender, verbose: bool):
-        self.process = subprocess.Popen(
-            [sys.executable, HERE / "speed_contenders.py", json.dumps(vars(contender))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if verbose else subprocess.DEVNULL,
-            text=True,
-            env=environment(contender.backend),
-        )
-
-    def read(self) -> dict[str, Any]:
-        """The next answer; a process that ended without one gives an error."""
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        return {"error": f"its process ended with status {self.process.wait()}"}
-
-    def run(self) -> float:
-        print("run", file=self.process.stdin, flush=True)
-        return self.read()["seconds"]
-
-    def end(self) -> dict[str, Any]:
-        self.process.stdin.close()
-        answer = self.read()
-        self.process.wait()
-        return answer
-
-
-def environment(backend: str) -> dict[str, str]:
-    """Variables of a contender's process: its backend, and no more GPU memory than it needs."""
-    return {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    }
-
-
-def take_turns(
-    measure: str, contenders: dict[str, Contender], options: argparse.Namespace
-) -> list[Row]:
-    """Times contenders in turns; each round begins with another one.
-
-    Args:
-        measure: what is measured, for the table.
-        contenders: name -> contender; times are compared with the first one's.
-        options: of the command line.
-    """
-    rows = {name: Row(measure, name) for name in contenders}
-    workers = {name: Worker(c, options.verbose) for name, c in contenders.items()}
-    with ended(workers):
-        for name in list(workers):
-            answer = workers[name].read()
-            if "error" in answer:
-                rows[name].note = answer["error"]
-                workers.pop(name).end()
-                continue
-            for field in ("params", "macs", "graph_operations", "versions"):
-                setattr(rows[name], field, answer[field])
-            rows[name].note = "on the GPU" if answer["device"] == "gpu" else ""
-        seconds = rounds({name: worker.run for name, worker in workers.items()}, options)
-        for name, worker in workers.items():
-            memory = worker.end()
-            rows[name].memory_before_mb = memory["memory_before_mb"]
-            rows[name].memory_mb = memory["memory_peak_mb"] - memory["memory_before_mb"]
-    first = seconds.get(next(iter(contenders)))
-    for name, times in seconds.items():
-        rows[name].time(times, first)
-    return list(rows.values())
-
-
-@contextlib.contextmanager
-def ended(workers: dict[str, Worker]) -> Iterator[None]:
-    """Leaves no process behind when the script is interrupted."""
-    started = list(workers.values())
-    try:
-        yield
-    finally:
-        for worker in started:
-            worker.process.kill()
-            worker.process.wait()
-
-
-def rounds(
-    runs: dict[str, Callable[[], float]], options: argparse.Namespace, warm_up: int = 2
-) -> dict[str, list[float]]:
-    """Runs each once a round: `--repeats` rounds, fewer where `--seconds` are over (at least 3)."""
-    names, seconds = list(runs), {name: [] for name in runs}
-    for _ in range(warm_up):
-        for run in runs.values():
-            run()
-    start = time.monotonic()
-    for number in range(options.repeats):
-        if number >= 3 and time.monotonic() - start > options.seconds:
-            break
-        shift = number % max(1, len(names))
-        for name in names[shift:] + names[:shift]:
-            seconds[name].append(runs[name]())
-    return seconds
-
-
 # --- the measurements -----------------------------------------------------------------------
 
 
 def measure_inference(options: argparse.Namespace) -> list[Row]:
     rows = []
-    for batch in (1, 2) if options.quick else (1, 8):
+    for batch in (1,) if options.quick else (1, 8):
         clip = (8, 64, 64) if options.quick else (16, 224, 224)
         contenders = {
             name: contender(options, network, "inference", batch, clip)
@@ -209,7 +81,8 @@ def measure_training(options: argparse.Namespace) -> list[Row]:
 def contender(
     options: argparse.Namespace, network: str, task: str, batch: int, clip: Sequence[int], **kwargs
 ) -> Contender:
-    kwargs = {"backend": options.backend, **kwargs}
+    others = Contender(network, task, batch, clip).in_pytorch
+    kwargs = {"backend": "torch" if others else options.backend, **kwargs}
     model = "tiny" if options.quick else "MTNetM"
     return Contender(network, task, batch, clip, model, reference=options.reference, **kwargs)
 
@@ -218,57 +91,193 @@ def sizes(clip: Sequence[int]) -> str:
     return "x".join(map(str, clip))
 
 
-MEASURES = {"inference": measure_inference, "training": measure_training}
+def measure_first(options: argparse.Namespace) -> list[Row]:
+    """Times processes that do what a user's first script does."""
+    clip = (8, 64, 64) if options.quick else (16, 224, 224)
+    small, large = ("tiny", "tiny") if options.quick else ("MTNetM", "MTNetL")
+    scripts = {
+        f"ours, {small}": our_script(small, clip),
+        f"ours, {small}, built for any size": our_script(small, (None, None, None), clip),
+        f"ours, {large}": our_script(large, clip),
+        NAMES["authors"]: torch_script("authors", clip, options),
+        NAMES["x3d"]: torch_script("x3d", clip, options),
+    }
+    measure = f"first scores, 1 x {sizes(clip)}"
+    rows = {name: Row(measure, name) for name in scripts}
+    runs = {
+        name: functools.partial(first_line, script, options) for name, script in scripts.items()
+    }
+    run_rounds(rows, runs, options, warm_up=1)
+    return list(rows.values())
+
+
+def our_script(model: str, built_for: tuple, clip: tuple | None = None) -> str:
+    builder = "MTNet((16,), (1,), stem_filters=16, " if model == "tiny" else f"{model}("
+    shape = (1, *(clip or built_for), 3)
+    return f"""
+import keras_mtnet, numpy
+model = keras_mtnet.{builder}input_shape={(*built_for, 3)}, classes=101)
+clip = keras_mtnet.preprocess_input(numpy.random.randint(0, 256, {shape}, "uint8"))
+print(model.predict(clip, verbose=0).shape)
+"""
+
+
+def torch_script(network: str, clip: tuple, options: argparse.Namespace) -> str:
+    return f"""
+import torch
+from speed_contenders import Contender, pytorch
+network = pytorch.{network}_network({contender(options, network, "inference", 1, clip)!r}).eval()
+with torch.no_grad():
+    print(network(torch.randn(1, 3, *{clip})).shape)
+"""
+
+
+def first_line(script: str, options: argparse.Namespace) -> float:
+    """Seconds from the start of Python to the first line a script prints."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(options.backend),
+    ) as process:
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        errors = process.communicate()[1].strip().splitlines()
+    if not line:
+        raise Failed(errors[-1] if errors else f"it ended with status {process.returncode}")
+    return seconds
+
+
+def measure_operations(options: argparse.Namespace) -> list[Row]:
+    """Counts the operations of inference graphs, those inside loops included."""
+    clip = (8, 64, 64) if options.quick else (16, 224, 224)
+    some, unknown = (*clip, 3), (None, None, None, 3)
+    kinds = {
+        "built for this size": (some, (1, *some)),
+        "built for any size, given this": (unknown, (1, *some)),
+        "any size": (unknown, (None, *unknown)),
+    }
+    rows = []
+    for model in ("tiny",) if options.quick else ("MTNetM", "MTNetL"):
+        for kind, (built_for, given) in kinds.items():
+            network = dataclasses.replace(
+                contender(options, "ours", "inference", 1, clip), model=model
+            )
+            script = f"""
+from speed_contenders import Contender, ours
+print(ours.graph_operations(ours.network({network!r}, {built_for}), {given}))
+"""
+            rows.append(Row(f"operations of the graph, {sizes(clip)}", f"{model}, {kind}"))
+            done = subprocess.run(
+                [sys.executable, "-c", script],
+                capture_output=True,
+                text=True,
+                env=environment("tensorflow"),
+            )
+            if done.returncode:
+                rows[-1].note = f"not measured: {done.stderr.strip().splitlines()[-1]}"
+            else:
+                rows[-1].graph_operations = int(done.stdout)
+    return rows
+
+
+def measure_scaling(options: argparse.Namespace) -> list[Row]:
+    """Times clips of growing length, and of growing size, and fits the power of each."""
+    axes = {
+        "frames": [(t, 112, 112) for t in (16, 8, 32, 64)],
+        "pixels": [(16, s, s) for s in (112, 160, 224, 320)],
+    }
+    if options.quick:
+        axes = {"frames": [(8, 32, 32), (16, 32, 32)], "pixels": [(8, 32, 32), (8, 48, 48)]}
+    clips = list(dict.fromkeys(clip for clips in axes.values() for clip in clips))
+    rows = take_turns(
+        "scaling, 1 clip",
+        {sizes(clip): contender(options, "ours", "inference", 1, clip) for clip in clips},
+        options,
+    )
+    medians = {clip: row.median for clip, row in zip(clips, rows, strict=True)}
+    for axis, clips in axes.items():
+        row = Row("scaling, 1 clip", f"power of {axis}")
+        if all(medians[clip] for clip in clips):
+            lengths = [t if axis == "frames" else h * w for t, h, w in clips]
+            row.exponent = power(lengths, [medians[clip] for clip in clips])
+            row.note = f"time grows as {axis} to the {row.exponent:.2f}"
+        else:
+            row.note = "not measured: a size above is missing"
+        rows.append(row)
+    return rows
+
+
+def power(lengths: Sequence[float], seconds: Sequence[float]) -> float:
+    """Exponent `b` of the least-squares fit `log seconds = a + b log lengths`."""
+    fit = statistics.linear_regression([*map(math.log, lengths)], [*map(math.log, seconds)])
+    return fit.slope
+
+
+def measure_backends(options: argparse.Namespace) -> list[Row]:
+    """Times ours on every backend beside the authors' network; in half precision on a GPU."""
+    gpu = has_gpu()
+    tasks = {"inference": (1, (16, 224, 224)), "training": (4, (16, 112, 112))}
+    if gpu:
+        tasks = dict.fromkeys(tasks, (8, (16, 224, 224)))
+    if options.quick:
+        tasks = dict.fromkeys(tasks, (2, (8, 64, 64)))
+    kinds = {
+        "authors, PyTorch": ("authors", "torch", False),
+        "authors, torch.compile": ("authors", "torch", True),
+        "ours, TensorFlow": ("ours", "tensorflow", False),
+        "ours, TensorFlow XLA": ("ours", "tensorflow", True),
+        "ours, JAX": ("ours", "jax", True),
+        "ours, PyTorch": ("ours", "torch", False),
+        "ours, torch.compile": ("ours", "torch", True),
+    }
+    rows = []
+    for task, (batch, clip) in tasks.items():
+        for precision in ("float32", "bfloat16", "float16") if gpu else ("float32",):
+            made = functools.partial(
+                contender, options, task=task, batch=batch, clip=clip, precision=precision
+            )
+            contenders = {
+                name: made(network, backend=backend, compiled=compiled)
+                for name, (network, backend, compiled) in kinds.items()
+            }
+            rows += take_turns(f"{task}, {batch} x {sizes(clip)}, {precision}", contenders, options)
+    if not gpu:
+        note = "not measured: nvidia-smi finds no GPU"
+        rows.append(Row("half precision", "bfloat16 and float16", note))
+    return rows
+
+
+def has_gpu() -> bool:
+    try:
+        return b"GPU" in subprocess.run(["nvidia-smi", "-L"], capture_output=True).stdout
+    except OSError:
+        return False
+
+
+MEASURES = {
+    "inference": measure_inference,
+    "training": measure_training,
+    "first": measure_first,
+    "operations": measure_operations,
+    "scaling": measure_scaling,
+    "backends": measure_backends,
+}
 
 
 # --- what comes out -------------------------------------------------------------------------
-
-
-def table(rows: Sequence[Row]) -> str:
-    header = ("", "median s", "quartiles s", "ratio", "params", "GMACs", "MB", "graph", "")
-    lines = []
-    for row in rows:
-        quartiles = row.quartiles and "{:.3f}-{:.3f}".format(*row.quartiles)
-        lines.append(
-            (
-                f"  {row.contender}",
-                _figure(row.median, ".3f"),
-                quartiles or "",
-                _figure(row.ratio, ".2f"),
-                _figure(row.params, ","),
-                _figure(row.macs and row.macs / 1e9, ".2f"),
-                _figure(row.memory_mb, ",.0f"),
-                _figure(row.graph_operations, ","),
-                row.note,
-            )
-        )
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header) - 1)]
-    printed, measure = [_line(header, widths)], None
-    for row, line in zip(rows, lines, strict=True):
-        if row.measure != measure:
-            measure = row.measure
-            printed.append(measure)
-        printed.append(_line(line, widths))
-    return "\n".join(printed)
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *figures, note = cells
-    figures = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
-    return "  ".join([first.ljust(widths[0]), *figures, note]).rstrip()
 
 
 def machine() -> dict[str, Any]:
     return {
         "date": datetime.date.today().isoformat(),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "python": platform.python_version(),
         "system": platform.platform(),
+        "load": round(os.getloadavg()[0], 2),  # before the first measurement: 0 when idle
     }
 
 
@@ -300,14 +309,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    rows = []
+    here, rows = machine(), []
     for name in options.only:
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows += MEASURES[name](options)
-    print(", ".join(f"{key} {value}" for key, value in machine().items()))
+    print(", ".join(f"{key} {value}" for key, value in here.items()))
     print(table(rows))
     if options.json:
-        result = {"machine": machine(), "options": vars(options)}
+        result = {"machine": here, "options": vars(options)}
         result["rows"] = [dataclasses.asdict(row) for row in rows]
         Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,0 +1,211 @@
+"""Contenders that take turns, and the table of what came out."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from speed_contenders import Contender
+
+FOLDER = Path(__file__).resolve().parents[1]
+
+
+class Failed(Exception):
+    """Why a contender did not run."""
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the table: one contender in one measurement; times in seconds."""
+
+    measure: str
+    contender: str
+    note: str = ""
+    seconds: list[float] = dataclasses.field(default_factory=list, repr=False)
+    median: float | None = None
+    least: float | None = None
+    quartiles: tuple[float, float] | None = None
+    ratio: float | None = None  # to the first contender, median over rounds
+    params: int | None = None
+    macs: int | None = None
+    memory_mb: float | None = None  # peak beyond what there was before building
+    memory_before_mb: float | None = None
+    graph_operations: int | None = None
+    exponent: float | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+    def summarise(self, seconds: list[float], first: list[float]) -> None:
+        """Fills in what follows from one time a round, its own and the first contender's."""
+        self.seconds = seconds
+        self.median, self.least = statistics.median(seconds), min(seconds)
+        cuts = statistics.quantiles(seconds, method="inclusive") if len(seconds) > 1 else seconds
+        self.quartiles = (cuts[0], cuts[-1])
+        self.ratio = statistics.median(a / b for a, b in zip(seconds, first, strict=True))
+
+
+class Worker:
+    """A process with one contender in it, which runs when told to."""
+
+    def __init__(self, contender: Contender, verbose: bool):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "speed_contenders", json.dumps(vars(contender))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if verbose else subprocess.DEVNULL,
+            text=True,
+            env=environment(contender.backend),
+        )
+
+    def read(self) -> dict[str, Any]:
+        """Returns the next answer, or raises `Failed` with the reason there is none."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failed(f"its process ended with status {self.process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer
+
+    def run(self) -> float:
+        with contextlib.suppress(BrokenPipeError):  # read() says why
+            print("run", file=self.process.stdin, flush=True)
+        return self.read()["seconds"]
+
+    def end(self) -> dict[str, Any]:
+        self.process.stdin.close()
+        return self.read()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def environment(backend: str) -> dict[str, str]:
+    """Variables of a contender's process: its backend, and no more GPU memory than it needs."""
+    path = os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+
+
+def take_turns(
+    measure: str, contenders: dict[str, Contender], options: argparse.Namespace
+) -> list[Row]:
+    """Times contenders, each in a process, in turns.
+
+    Args:
+        measure: what is measured, for the table.
+        contenders: name -> contender; times are compared with the first one's.
+        options: of the command line.
+    """
+    rows = {name: Row(measure, name) for name in contenders}
+    workers = {name: Worker(c, options.verbose) for name, c in contenders.items()}
+    runs = {}
+    try:
+        for name, worker in workers.items():
+            try:
+                answer = worker.read()
+            except Failed as reason:
+                rows[name].note = f"not measured: {reason}"
+                continue
+            for field in ("params", "macs", "versions"):
+                setattr(rows[name], field, answer[field])
+            rows[name].note = "on the GPU" if answer["on_gpu"] else ""
+            runs[name] = worker.run
+        for name in run_rounds(rows, runs, options):
+            for field, value in workers[name].end().items():
+                setattr(rows[name], field, value)
+    finally:  # leaves no process behind, interrupted or not
+        for worker in workers.values():
+            worker.close()
+    return list(rows.values())
+
+
+def run_rounds(
+    rows: dict[str, Row],
+    runs: dict[str, Callable[[], float]],
+    options: argparse.Namespace,
+    warm_up: int = 2,
+) -> list[str]:
+    """Runs each once a round, a round beginning with another one each time, and fills in the rows.
+
+    There are `--repeats` rounds, fewer where `--seconds` are over, but at least 3.
+
+    Returns:
+        The names of those that ran to the end; the rows of the others say why they did not.
+    """
+    seconds = {name: [] for name in runs}
+    start = time.monotonic()
+    for number in range(-warm_up, options.repeats):
+        if number == 0:
+            start = time.monotonic()
+        if number >= 3 and time.monotonic() - start > options.seconds:
+            break
+        names = list(seconds)
+        shift = number % max(1, len(names))
+        for name in names[shift:] + names[:shift]:
+            try:
+                taken = runs[name]()
+            except Failed as reason:
+                rows[name].note = f"not measured: {reason}"
+                del seconds[name]
+                continue
+            if number >= 0:
+                seconds[name].append(taken)
+    for name, times in seconds.items():
+        rows[name].summarise(times, next(iter(seconds.values())))
+    return list(seconds)
+
+
+def table(rows: Sequence[Row]) -> str:
+    header = ("", "median", "least", "quartiles", "ratio", "params", "GMACs", "MB", "graph", "")
+    lines = []
+    for row in rows:
+        quartiles = row.quartiles and "{:.3f}-{:.3f}".format(*row.quartiles)
+        lines.append(
+            (
+                f"  {row.contender}",
+                _figure(row.median, ".3f"),
+                _figure(row.least, ".3f"),
+                quartiles or "",
+                _figure(row.ratio, ".2f"),
+                _figure(row.params, ","),
+                _figure(row.macs and row.macs / 1e9, ".2f"),
+                _figure(row.memory_mb, ",.0f"),
+                _figure(row.graph_operations, ","),
+                row.note,
+            )
+        )
+    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header) - 1)]
+    printed, measure = [_line(header, widths)], None
+    for row, line in zip(rows, lines, strict=True):
+        if row.measure != measure:
+            measure = row.measure
+            printed.append(measure)
+        printed.append(_line(line, widths))
+    return "\n".join(printed)
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *figures, note = cells
+    figures = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
+    return "  ".join([first.ljust(widths[0]), *figures, note]).rstrip()
