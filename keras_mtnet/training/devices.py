@@ -95,7 +95,7 @@ def even_batches(
         return batches
 
     def fill(clips: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        count = tf.size(labels)
+        count = tf.shape(labels)[0]
         filled = count + (-count) % devices
         places = tf.range(filled)
         if videos is None:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 DATASETS = tuple("folder csv ucf101 hmdb51 kinetics400 kinetics700 hacs moments".split())
+AUGMENTS = ("none", "paper", "randaugment", "strong")
 MODELS = ("MTNetS", "MTNetM", "MTNetL", "MTNet")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("none", "mirrored")
@@ -78,6 +79,12 @@ class Recipe:
     size: int | None = _setting(
         None, "data and output", "height and width in pixels; the model's own", int
     )
+    augment: str = _setting(
+        "none",
+        "data and output",
+        "what training clips go through besides random crop and flip; strong also mixes clips",
+        choices=AUGMENTS,
+    )
 
     model: str = _setting(
         "MTNetS", "model", "network, MTNet has stages of your own", choices=MODELS
@@ -127,7 +134,7 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not holds(value):
                 raise ValueError(f"{name} must be {allowed}. Received: {name}={value}")
-        for name in ("data", "model", "precision", "strategy"):
+        for name in ("data", "augment", "model", "precision", "strategy"):
             choices = self.__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(

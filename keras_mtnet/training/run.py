@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_mtnet import __version__, plots
 from keras_mtnet.data import ReadReport, Videos, clips, read_split
+from keras_mtnet.data.augment import find_augment
 from keras_mtnet.files import check_new_folder, write_beside, write_text
 from keras_mtnet.models import build
 from keras_mtnet.models.configs import CONFIGS
@@ -81,14 +82,17 @@ def train(recipe: Recipe, logical_cpus: int = 0) -> Path:
     _check_readable(training, "training", recipe)
     _check_readable(testing, "test", recipe)
     keras.utils.set_random_seed(recipe.seed)
+    soft = find_augment(recipe.augment).mixes  # labels are shares of classes
+    metrics = keras.metrics
+    accuracy = metrics.CategoricalAccuracy if soft else metrics.SparseCategoricalAccuracy
     with dtype_policy(recipe.precision), strategy.scope():
         model = _model(recipe, len(training.class_names), strategy.num_replicas_in_sync)
         model.compile(
             make_optimizer(recipe, total_steps),
-            loss="sparse_categorical_crossentropy",
+            loss="categorical_crossentropy" if soft else "sparse_categorical_crossentropy",
             # An object, and the optimizer built: variables that are first made while the step is
             # traced make TensorFlow trace it twice.
-            weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            weighted_metrics=[accuracy(name="accuracy")],
         )
         model.optimizer.build(model.trainable_variables)
     _start_folder(output, recipe, training.class_names)
@@ -250,8 +254,9 @@ def _fit(
 ) -> None:
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
     common = {**sizes, "batch_size": recipe.batch_size, "report": report}
-    stream = clips(training, training=True, repeat=True, seed=recipe.seed, **common)
-    tests = clips(testing, **common)
+    options = {"training": True, "repeat": True, "seed": recipe.seed, "augment": recipe.augment}
+    stream = clips(training, **options, **common)
+    tests = clips(testing, one_hot=find_augment(recipe.augment).mixes, **common)
     with warnings.catch_warnings():
         # Unreadable files make the length of the test set unknown, and Keras warns at its end.
         warnings.filterwarnings("ignore", message="Your input ran out of data")

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_mtnet.data import Augment
 from keras_mtnet.data.augment import PRESETS, augment_clip, find_augment
 from keras_mtnet.data.random_ops import sample_seed
+from keras_mtnet.training.recipe import AUGMENTS
 
 CLIP = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), "uint8")
 
@@ -14,6 +15,7 @@ CLIP = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), "uint8")
 def test_presets():
     assert PRESETS["none"] == Augment() and not PRESETS["none"].changes_pixels
     assert PRESETS["paper"] == Augment(paper=0.8)
+    assert tuple(PRESETS) == AUGMENTS  # what the command line offers
     assert [name for name, augment in PRESETS.items() if augment.mixes] == ["strong"]
     for name, augment in PRESETS.items():
         assert find_augment(name) is augment is find_augment(augment)

@@ -32,6 +32,13 @@ def test_batches_are_filled_up_with_weightless_clips():
     )
 
 
+def test_soft_labels_are_filled_up_with_their_clips():
+    soft = batches(3).map(lambda clips, labels: (clips, tf.one_hot(labels, 5)))
+    ((_, labels, weights),) = even_batches(soft, 2)
+    np.testing.assert_array_equal(labels, np.eye(5)[[0, 1, 2, 0]])
+    np.testing.assert_allclose(weights, [4 / 3, 4 / 3, 4 / 3, 0], rtol=1e-6)
+
+
 def test_a_short_batch_has_the_mean_of_its_own_clips():
     """What Keras divides by, the filled size, and the weights cancel."""
     for clips, _, weights in even_batches(batches(8, 5), 4):

@@ -240,3 +240,22 @@ def test_missing_videos_can_be_skipped(drawn, tmp_path):
     check_missing(videos, skip_missing=True)
     with pytest.raises(FileNotFoundError, match=r"1 of 5 listed .*: Fall/gone\.avi"):
         check_missing(videos, skip_missing=False)
+
+
+def test_mixed_clips_train_on_soft_labels(drawn, tmp_path):
+    """The loss of a batch of mixed clips is that of shares; tests count whole clips as ever."""
+    recipe = Recipe(
+        root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
+        output=str(tmp_path / "run"),
+        augment="strong",
+        batch_size=4,
+        epochs=1,
+        ratio=1,
+        **TINY,
+    )
+    run = train(recipe)
+    with open(run / "history.csv", newline="") as file:
+        (epoch,) = csv.DictReader(file)
+    assert 0 <= float(epoch["val_accuracy"]) <= 1 and np.isfinite(float(epoch["loss"]))
+    model, config = load_run(run)
+    assert config.recipe.augment == "strong" and model.output_shape == (None, 2)
