@@ -207,3 +207,20 @@ def test_tracebacks_only_on_demand(capfd, tmp_path):
     _, _, err = run(capfd, *command, "--verbosity=1")
     assert "Traceback" in err and "not the folder of a finished run" in err
     run(capfd, *command, "--verbosity=-1")
+
+
+def test_a_list_of_ones_own(trained, drawn, capfd, tmp_path):
+    """Evaluates a run on parts of videos, and refuses a wrong list with its line."""
+    names = [f"{path.parent.name}/{path.name}" for path in sorted(drawn.glob("*/*_g03_c01.*"))]
+    rows = [f"{name},{name.split('/')[0]},0.2,1.2" for name in names]
+    listed = tmp_path / "parts.csv"
+    listed.write_text("\n".join(["path,label,start,end", *rows]) + "\n")
+    place = ("--data", "csv", "--root", drawn, "--annotations", listed, "--subset", "all")
+    views = ("--clips", 1, "--crops", 1)
+    status, out, err = run(capfd, "evaluate", "--run", trained, *place, *views)
+    assert status == 0, err
+    assert "8 of 8 videos scored" in out
+    listed.write_text(listed.read_text() + "../secret.mp4,Fall,,\n")
+    status, out, err = run(capfd, "evaluate", "--run", trained, *place, *views)
+    assert (status, err.count("\n")) == (1, 1) and out == ""
+    assert f"{listed}, line 10: '../secret.mp4' leaves the root" in err
