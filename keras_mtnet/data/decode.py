@@ -20,15 +20,14 @@ from contextlib import closing, contextmanager
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+
+from keras_mtnet.data.convert import Converter, Cut
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Codecs that put every frame in a packet of its own. MPEG-4 part 2 (DivX, XviD) does so only where
 # no packet is a placeholder for a B-frame packed into its neighbour; those are a few bytes long.
 _PACKET_IS_FRAME = {"h264", "hevc", "vp9", "av1", "mjpeg"}
 _LONGEST_PLACEHOLDER = 19
-# Frames are converted inside an outer parallel map: a converter's own threads only get in its way.
-_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 class VideoError(ValueError):
@@ -165,40 +164,18 @@ def _picture(path: str) -> av.VideoFrame:
         raise _Damaged(_explain(path, error)) from error
 
 
-def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """The size `(height, width)` takes when its shorter side becomes `short_side` pixels."""
-    scale = short_side / min(height, width)
-    return max(short_side, round(height * scale)), max(short_side, round(width * scale))
-
-
-class _Converter:
-    """Turns decoded frames into RGB arrays of one size, the right way up."""
-
-    def __init__(self, size: int | tuple[int, int] | None):
-        self.size = size
-        self.reformatter = VideoReformatter()  # keeps swscale's tables from frame to frame
-
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        turns = round(frame.rotation / 90) % 4  # quarter turns, counter-clockwise
-        height, width = self._size(frame, turns)
-        if turns % 2:
-            height, width = width, height
-        try:
-            rgb = self.reformatter.reformat(frame, width, height, "rgb24", **_ONE_THREAD)
-        except av.FFmpegError as error:
-            raise _Damaged(f"{frame.format.name} frames cannot be converted") from error
-        return np.rot90(rgb.to_ndarray(), turns)
-
-    def _size(self, frame: av.VideoFrame, turns: int) -> tuple[int, int]:
-        """Height and width to show; the first frame decides for all."""
-        if not isinstance(self.size, tuple):
-            shown = (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)
-            self.size = shown if self.size is None else fit_short_side(*shown, self.size)
-        return self.size
+def _convert(convert: Converter, frame: av.VideoFrame) -> np.ndarray:
+    try:
+        return convert(frame)
+    except av.FFmpegError as error:
+        raise _Damaged(f"{frame.format.name} frames cannot be converted") from error
 
 
 def read_frames(
-    path: str, indices: np.ndarray, short_side: int | tuple[int, int] | None = None
+    path: str,
+    indices: np.ndarray,
+    short_side: int | tuple[int, int] | None = None,
+    cut: Cut | None = None,
 ) -> np.ndarray:
     """Reads single frames of a video.
 
@@ -210,9 +187,10 @@ def read_frames(
         indices: frame numbers `(n,)` in presentation order, from 0; any order, repeats allowed.
         short_side: length of the shorter side of the result in pixels, or `(height, width)`; the
             video's own size when None.
+        cut: boxes of the frames to return instead of whole ones.
 
     Returns:
-        RGB frames, uint8 `(n, height, width, 3)`.
+        RGB frames, uint8 `(n, height, width, 3)`, or `(n, boxes, height, width, 3)` for a cut.
 
     Raises:
         EndsEarly: if the video has fewer readable frames than `max(indices) + 1`.
@@ -222,13 +200,13 @@ def read_frames(
     if indices.ndim != 1 or not len(indices) or indices.min() < 0:
         raise ValueError(f"indices must be a list of frame numbers from 0. Received: {indices}")
     wanted, places = np.unique(indices, return_inverse=True)
-    convert, frames, seen, filled = _Converter(short_side), None, 0, 0
+    convert, frames, seen, filled = Converter(short_side, cut), None, 0, 0
     reason = None
     with closing(_decoded(path)) as stream:
         try:
             for frame in stream:
                 if seen == wanted[filled]:
-                    rgb = convert(frame())
+                    rgb = _convert(convert, frame())
                     if frames is None:
                         frames = np.empty((len(wanted), *rgb.shape), "uint8")
                     frames[filled] = rgb
@@ -252,6 +230,7 @@ def read_window(
     short_side: int | tuple[int, int] | None = None,
     start: float | None = None,
     end: float | None = None,
+    cut: Cut | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """Reads the frames that `choose` picks when told how many there are.
 
@@ -261,9 +240,10 @@ def read_window(
         short_side: as for `read_frames`.
         start: where the part of the video to choose from begins, in seconds; None: at its start.
         end: where it ends, in seconds; None: at its end.
+        cut: as for `read_frames`.
 
     Returns:
-        RGB frames, uint8 `(n, height, width, 3)`, and what is damaged about the video, None if
+        RGB frames as `read_frames` returns them, and what is damaged about the video, None if
         nothing was noticed.
 
     Raises:
@@ -274,12 +254,12 @@ def read_window(
     if count < 1:
         raise VideoError(path, f"no frame between {start} and {end} seconds")
     try:
-        return read_frames(path, first + choose(count), short_side), index.damage
+        return read_frames(path, first + choose(count), short_side, cut), index.damage
     except EndsEarly as early:
         count = min(count, early.frames - first)
         if count < 1:
             raise
-        return read_frames(path, first + choose(count), short_side), early.reason
+        return read_frames(path, first + choose(count), short_side, cut), early.reason
 
 
 # --- Counting ------------------------------------------------------------------------------------

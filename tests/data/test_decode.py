@@ -67,19 +67,6 @@ def test_resizing(video):
     assert small[0, 2, 10].mean() > 200 > 55 > small[0, 7, 10].mean()
 
 
-@pytest.mark.parametrize(
-    "size, expected",
-    [
-        ((240, 320), (100, 133)),
-        ((320, 240), (133, 100)),
-        ((7, 7), (100, 100)),
-        ((3, 999), (100, 33300)),
-    ],
-)
-def test_fit_short_side(size, expected):
-    assert d.fit_short_side(*size, 100) == expected
-
-
 def test_rotation_is_honoured(video, tmp_path):
     with open(video, "rb") as file:
         data = bytearray(file.read())
