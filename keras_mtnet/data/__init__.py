@@ -1,4 +1,4 @@
-"""Video data: catalogs of data sets, decoding, clips as `tf.data`."""
+"""Video data: catalogs of data sets, decoding, augmentation, clips as `tf.data`."""
 
 from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.catalog import read_split
