@@ -19,6 +19,7 @@ from keras_mtnet.data.datasets.lists import (
     find_lists,
     label_of,
     number_classes,
+    part_name,
     read_lines,
     read_table,
     relative_path,
@@ -98,7 +99,6 @@ def _entries(
     labels = {name: label for label, name in enumerate(class_names)}
     for line, file, label, start, end in rows:
         path = os.path.join(root, *file.split("/"))
-        borders = ("" if each is None else f"{each:g}" for each in (start, end))
-        part = "" if start is None and end is None else f" {'-'.join(borders)} s"
         found = path if os.path.exists(path) else None
-        yield line, Entry(file + part, label_of(line, label, labels, source), found, start, end)
+        name = part_name(file, start, end)
+        yield line, Entry(name, label_of(line, label, labels, source), found, start, end)

@@ -16,6 +16,7 @@ from keras_mtnet.data.datasets.lists import (
     Part,
     find_file,
     find_lists,
+    part_name,
     read_table,
     seconds,
     unique,
@@ -43,7 +44,7 @@ def read(part: Part) -> Listing:
         for line, class_name, video, subset, start, end in rows:
             if subset in SUBSETS[part.subset]:
                 paths = stems.get(f"v_{video}") or stems.get(video, ())
-                name = f"{class_name}/v_{video} {start:g}-{end:g} s"
+                name = part_name(f"{class_name}/v_{video}", start, end)
                 yield line, Entry(name, labels[class_name], choose(paths, class_name), start, end)
 
     return Listing(class_names, unique(entries()), path)

@@ -223,6 +223,14 @@ def seconds(line: Line, start: str, end: str) -> tuple[float | None, float | Non
     return first, last
 
 
+def part_name(name: str, start: float | None, end: float | None) -> str:
+    """The name of a part of a video, `name 1.5-4 s`; that of the video if it is all of it."""
+    if start is None and end is None:
+        return name
+    first, last = ("" if t is None else str(t).removesuffix(".0") for t in (start, end))
+    return f"{name} {first}-{last} s"
+
+
 def unique(entries: Iterable[tuple[Line, Entry]]) -> Iterator[Entry]:
     """The entries.
 

@@ -65,6 +65,15 @@ def test_wrong_seconds_are_refused_with_their_line(start, end):
         lists.seconds(HERE, start, end)
 
 
+@pytest.mark.parametrize(
+    "start, end, name",
+    [(None, None, "a"), (0.0, 2.0, "a 0-2 s"), (1.5, None, "a 1.5- s"), (None, 3.0, "a -3 s")],
+)
+def test_names_of_parts(start, end, name):
+    assert lists.part_name("a", start, end) == name
+    assert lists.part_name("a", 12345.678, 12345.679) == "a 12345.678-12345.679 s"
+
+
 def test_tables_are_read_by_their_heading(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('\ufeffb, a ,c\n1,"x, y",3\n\n4,5,6\n', encoding="utf-8")
