@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 import keras
+from keras import ops
 
 # The authors' framework defaults (torch momentum 0.1): Keras' own 0.99 and 1e-3 leave the
 # statistics of short runs unusable.
@@ -51,3 +53,9 @@ def strided(size: int | None, stride: int) -> int | None:
 def halved(size: int | None, factor: int = 2) -> int | None:
     """Length of an axis after pooling or frame selection: rounded down, never below 1."""
     return None if size is None else max(1, size // factor)
+
+
+def sizes(x: Any) -> tuple[Any, ...]:
+    """Frames, rows and columns of a clip: ints, or tensors where the graph does not know them."""
+    known = tuple(x.shape[1:4])
+    return ops.shape(x)[1:4] if None in known else known

@@ -1,15 +1,19 @@
-"""The two convolutions of MTNets that Keras has no good form of."""
+"""The convolutions of MTNets in forms that run faster than Keras' own."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+# From this many positions on, TensorFlow's convolution is the faster form of a matrix product.
+MANY_POSITIONS = 2048
+
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class PointwiseConv3D(keras.layers.Conv3D):
-    """A 1x1x1 `keras.layers.Conv3D` in the form that each backend runs fastest."""
+    """A 1x1x1 `keras.layers.Conv3D` in the form that is fastest: mostly one matrix product."""
 
     def __init__(self, filters: int, strides: int | Sequence[int] = 1, **kwargs: Any):
         kwargs.setdefault("kernel_size", 1)
@@ -17,9 +21,9 @@ class PointwiseConv3D(keras.layers.Conv3D):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         if self.strides == (1, 1, 1):
-            if (
-                keras.backend.backend() == "tensorflow"
-            ):  # one operation where the product takes five
+            positions = inputs.shape[1:4]
+            many = None not in positions and math.prod(positions) >= MANY_POSITIONS
+            if many and keras.backend.backend() == "tensorflow":
                 return super().convolution_op(inputs, kernel)
             return matmul_last(inputs, ops.reshape(kernel, kernel.shape[3:]))
         # Skipping frames is a cheap slice; skipping rows and columns is left to a 2-D convolution.
@@ -27,6 +31,23 @@ class PointwiseConv3D(keras.layers.Conv3D):
         _, t, h, w, c = ops.shape(x)
         x = ops.conv(ops.reshape(x, (-1, h, w, c)), kernel[0], self.strides[1:], "same")
         return ops.reshape(x, (-1, t, *ops.shape(x)[1:]))
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class ClipConv3D(keras.layers.Conv3D):
+    """A `keras.layers.Conv3D` with padding "same" that does not work on frames of padding.
+
+    Where the clip is a single frame, only the centre of the kernel meets it: a 2-D convolution,
+    which reads a third of a 3x3x3 kernel.
+    """
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        if inputs.shape[1] != 1 or self.padding != "same":
+            return super().convolution_op(inputs, kernel)
+        centre = kernel[(self.kernel_size[0] - 1) // 2]
+        frame = ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
+        frame = ops.conv(frame, centre, self.strides[1:], "same")
+        return ops.expand_dims(frame, 1)
 
 
 def matmul_last(x: Any, matrix: Any) -> Any:

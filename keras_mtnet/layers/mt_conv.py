@@ -15,11 +15,12 @@ from keras_mtnet.layers.arguments import (
     check_clip_shape,
     halved,
     he_fan_out,
+    sizes,
     strided,
     triple,
 )
 from keras_mtnet.layers.conv_norm import Affine, conv_norm, fixed_affines
-from keras_mtnet.layers.convolutions import PointwiseConv3D
+from keras_mtnet.layers.convolutions import ClipConv3D, PointwiseConv3D
 from keras_mtnet.layers.soft_pool import SoftPool
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
@@ -105,7 +106,7 @@ class MTConv(keras.layers.Layer):
     def _conv(
         self, filters: int, kernel_size: tuple[int, ...], strides: tuple[int, ...], name: str
     ) -> keras.layers.Layer:
-        conv = PointwiseConv3D if kernel_size == (1, 1, 1) else keras.layers.Conv3D
+        conv = PointwiseConv3D if kernel_size == (1, 1, 1) else ClipConv3D
         return conv(
             filters,
             kernel_size=kernel_size,
@@ -132,14 +133,14 @@ class MTConv(keras.layers.Layer):
 
     def parts(self, input_shape: Sequence[int | None]) -> list[tuple[keras.layers.Layer, tuple]]:
         """Lists each convolution and normalisation with the shape of what it receives."""
-        n, *sizes, channels = input_shape
+        n, *spans, channels = input_shape
         split_channels(self.filters, self.ratio, "filters")
         local, prolonged = split_channels(channels, self.ratio, "input channels")
-        local_shape = (n, *sizes, local)
+        local_shape = (n, *spans, local)
         local_output = self.local_conv.compute_output_shape(local_shape)
         parts = [(self.local_conv, local_shape), (self.local_bn, local_output)]
         if self.prolonged:
-            small = (n, *map(halved, sizes), prolonged)
+            small = (n, *map(halved, spans), prolonged)
             output = self.prolonged_conv.compute_output_shape(small)
             lateral = (n, *map(halved, local_output[1:4]), local_output[4])
             lateral_output = self.lateral_conv.compute_output_shape(lateral)
@@ -159,8 +160,8 @@ class MTConv(keras.layers.Layer):
         self.built = True
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        n, *sizes, _ = input_shape
-        return (n, *map(strided, sizes, self.strides), self.filters)
+        n, *spans, _ = input_shape
+        return (n, *map(strided, spans, self.strides), self.filters)
 
     @property
     def norms(self) -> list[keras.layers.BatchNormalization]:
@@ -196,16 +197,27 @@ class MTConv(keras.layers.Layer):
         of_local, of_prolonged, of_lateral = affines
         local = conv_norm(self.local_conv, self.local_bn, x_local, of_local)
         a_local = ops.relu(local)
-        z = self._down(x_prolonged, training)
+        z, lateral = self._down_both(x_prolonged, a_local, training)
         z = conv_norm(self.prolonged_conv, self.prolonged_bn, z, of_prolonged)
-        lateral = self._down(a_local, training)
         lateral = conv_norm(self.lateral_conv, self.lateral_bn, lateral, of_lateral)
         # They differ in size where rounding does: ceil(floor(n/2) / s) and floor(ceil(n/s) / 2).
-        z = z + trilinear_resize(lateral, ops.shape(z)[1:4])
-        a_prolonged = self.activation(trilinear_resize(z, ops.shape(local)[1:4]))
+        z = z + trilinear_resize(lateral, sizes(z))
+        a_prolonged = self.activation(trilinear_resize(z, sizes(local)))
         if self.activation is not keras.activations.relu:
             a_local = self.activation(local)
         return a_local, a_prolonged
+
+    def _down_both(self, x: Any, a: Any, training: bool | None) -> list[Any]:
+        """`_down` of both, in one go where they do not differ in size nor in the frames kept.
+
+        The clips are then small, and what costs is the number of operations.
+        """
+        t = x.shape[1]
+        chooses = self.selection is not None and t != 1 and self.selection.fixed_frames(t) is None
+        if chooses or None in x.shape[1:4] or x.shape[1:4] != a.shape[1:4]:
+            return [self._down(x, training), self._down(a, training)]
+        both = self._down(ops.concatenate([x, a], axis=-1), training)
+        return ops.split(both, [x.shape[-1]], axis=-1)
 
     def _down(self, x: Any, training: bool | None) -> Any:
         """Half the rows and columns by pooling, half the frames by selection."""

@@ -21,15 +21,14 @@ UNROLL_UP_TO = 32
 State = tuple[Any, ...]
 
 
-def _rnn_step(cell: keras.layers.SimpleRNNCell, z: Any, state: State | None) -> State:
+def _rnn_step(cell: keras.layers.SimpleRNNCell, z: Any, state: State | None, _: Any) -> State:
     if state is not None:
         z = z + ops.matmul(state[0], cell.recurrent_kernel)
     return (ops.tanh(z),)
 
 
-def _gru_step(cell: keras.layers.GRUCell, z: Any, state: State | None) -> State:
+def _gru_step(cell: keras.layers.GRUCell, z: Any, state: State | None, inner: Any) -> State:
     """Update gate, reset gate and candidate, in this order; the reset comes after the product."""
-    inner = ops.unstack(cell.bias, 2)[1]
     if state is not None:
         inner = inner + ops.matmul(state[0], cell.recurrent_kernel)
     z_update, z_reset, z_new = ops.split(z, 3, axis=-1)
@@ -42,7 +41,7 @@ def _gru_step(cell: keras.layers.GRUCell, z: Any, state: State | None) -> State:
     return (new + update * (state[0] - new),)
 
 
-def _lstm_step(cell: keras.layers.LSTMCell, z: Any, state: State | None) -> State:
+def _lstm_step(cell: keras.layers.LSTMCell, z: Any, state: State | None, _: Any) -> State:
     if state is not None:
         z = z + ops.matmul(state[0], cell.recurrent_kernel)
     write, keep, new, read = ops.split(z, 4, axis=-1)
@@ -52,13 +51,14 @@ def _lstm_step(cell: keras.layers.LSTMCell, z: Any, state: State | None) -> Stat
     return (ops.sigmoid(read) * ops.tanh(carry), carry)
 
 
-def _peephole_step(cell: PeepholeLSTMCell, z: Any, state: State | None) -> State:
+def _peephole_step(cell: PeepholeLSTMCell, z: Any, state: State | None, _: Any) -> State:
     if state is None:
         return cell.gates(z, ops.zeros_like(z[..., : cell.units]))
     return cell.gates(z + ops.matmul(state[0], cell.recurrent_kernel), state[1])
 
 
-# name -> (the Keras cell that holds the weights, one frame of it, how many states it carries)
+# name -> (the Keras cell that holds the weights, one frame of it, how many states it carries). A
+# frame of a GRU also needs the bias of its recurrence.
 CELLS = {
     "rnn": (keras.layers.SimpleRNNCell, _rnn_step, 1),
     "gru": (keras.layers.GRUCell, _gru_step, 1),
@@ -91,25 +91,25 @@ class Recurrence(keras.layers.Layer):
         return tuple(input_shape)
 
     def call(self, x: Any) -> Any:
-        bias = self.cell.bias
+        bias, inner = ops.convert_to_tensor(self.cell.bias), None
         if self.cell_name == "gru":  # keeps (2, 3 C): one for the input, one for the recurrence
-            bias = ops.unstack(bias, 2)[0]
+            bias, inner = ops.unstack(bias, 2)
         z = matmul_last(x, self.cell.kernel) + bias
         frames = x.shape[1]
         if frames is None or frames > UNROLL_UP_TO:
-            return self._loop(z)
+            return self._loop(z, inner)
         outputs, state = [], None
         for z_t in ops.unstack(z, frames, axis=1):
-            state = self._step(self.cell, z_t, state)
+            state = self._step(self.cell, z_t, state, inner)
             outputs.append(state[0])
         return ops.stack(outputs, axis=1)
 
-    def _loop(self, z: Any) -> Any:
+    def _loop(self, z: Any, inner: Any) -> Any:
         z = ops.transpose(z, (1, 0, 2))  # (T, N, G * C)
         start = ops.zeros_like(z[0, :, : self.cell.units])
 
         def step(state: State, z_t: Any) -> tuple[State, State]:
-            state = self._step(self.cell, z_t, state)
+            state = self._step(self.cell, z_t, state, inner)
             return state, state  # TensorFlow's scan wants outputs shaped like the state
 
         _, outputs = ops.scan(step, (start,) * self._num_states, z)

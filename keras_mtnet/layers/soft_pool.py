@@ -1,13 +1,11 @@
 """SoftPool: pooling by the softmax of the values themselves (eq. 5)."""
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_mtnet.layers.window_pooling import WindowPooling, maximum, weighted_sum
+from keras_mtnet.layers.window_pooling import WindowPooling, maximum, total, weighted_sum
 
 # exp(-104) is 0 in float32: a value further below the maximum of its window has no share in it.
 FURTHEST = -104.0
@@ -35,52 +33,34 @@ class SoftPool(WindowPooling):
         ValueError: for another `padding`, sizes that are not positive, or input that is not 5-D.
     """
 
-    def pool(self, taps: list[Any], weights: list[Any], training: bool) -> Any:
+    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+        if weights is None:
+            return soft_average(*taps)
         # The result does not depend on the maximum, so no gradient needs to pass through it.
         largest = ops.stop_gradient(maximum(taps))
         below = [ops.maximum(tap - largest, FURTHEST) for tap in taps]
         shares = [ops.exp(d) * weight for d, weight in zip(below, weights, strict=True)]
-        return largest + weighted_sum(below, shares) / sum(shares[1:], start=shares[0])
-
-    def _tile(self, sizes: Sequence[int | None]) -> tuple[int, int, int] | None:
-        return super()._tile(sizes) if self.pool_size[0] == 1 else None
-
-    def pool_tiles(self, x: Any, window: tuple[int, int, int]) -> Any:
-        _, t, *sizes, c = x.shape
-        window = window[1:]
-        whole = [size // pool * pool for size, pool in zip(sizes, window, strict=True)]
-        if whole != sizes:
-            x = x[:, :, : whole[0], : whole[1]]
-        lead = ops.shape(x)[:2] if t is None else (-1, t)
-        y = _soft_pool_images(ops.reshape(x, (-1, *whole, c)), window)
-        return ops.reshape(y, (*lead, *y.shape[1:]))
+        return largest + weighted_sum(below, shares) / total(shares)
 
 
-def _soft_pool_images(x: Any, window: tuple[int, int]) -> Any:
-    """SoftPool of side-by-side windows: `(M, H, W, C)` to `(M, H / h, W / w, C)`.
+@ops.custom_gradient
+def soft_average(*taps: Any) -> Any:
+    """Average of tensors of one shape, weighted by their exponentials.
 
-    Written with the backend's own pooling, and with a gradient of its own: both take half the
-    operations of the same formula on the separate places of the windows.
+    A gradient of its own takes half the operations of the derived one.
     """
-    sizes, places = x.shape[1:3], math.prod(window)
+    largest = maximum(taps)
+    furthest = ops.convert_to_tensor(FURTHEST)  # once, not an operation for each place
+    below = [ops.maximum(tap - largest, furthest) for tap in taps]
+    shares = [ops.exp(d) for d in below]
+    scale = 1.0 / total(shares)
+    mean = weighted_sum(below, shares) * scale  # relative to the largest
 
-    def spread(y: Any) -> Any:
-        return ops.image.resize(y, sizes, interpolation="nearest", data_format="channels_last")
+    def gradient(*args: Any, upstream: Any = None) -> tuple[Any, ...]:
+        # dy / dx_i = w_i (1 + x_i - y)
+        upstream = (args if upstream is None else upstream)[0]
+        factor = upstream * scale
+        rest = factor * (1.0 - mean)
+        return tuple(share * (factor * d + rest) for share, d in zip(shares, below, strict=True))
 
-    @ops.custom_gradient
-    def soft_pool(x: Any) -> Any:
-        largest = ops.max_pool(x, window, window)
-        below = ops.maximum(x - spread(largest), FURTHEST)
-        share = ops.exp(below)
-        total = ops.average_pool(share, window, window)
-        mean = ops.average_pool(share * below, window, window) / total  # relative to the largest
-
-        def gradient(*args: Any, upstream: Any = None) -> Any:
-            # dy / dx_i = w_i (1 + x_i - y), with w_i = share_i / (places * total)
-            upstream = (args if upstream is None else upstream)[0]
-            factor = upstream / (places * total)
-            return share * (spread(factor) * (1.0 + below) - spread(factor * mean))
-
-        return largest + mean, gradient
-
-    return soft_pool(x)
+    return largest + mean, gradient

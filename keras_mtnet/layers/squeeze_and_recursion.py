@@ -59,7 +59,7 @@ class SqueezeAndRecursion(keras.layers.Layer):
         gate = ops.mean(x, axis=(2, 3))  # (N, T, C)
         for recurrence in self.recurrences:
             gate = recurrence(gate)
-        return x * gate[:, :, None, None, :]
+        return x * ops.expand_dims(gate, (2, 3))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "cell": self.cell, "num_layers": self.num_layers}

@@ -49,7 +49,7 @@ class TripletCosineSelection(keras.layers.Layer):
             return x
         fixed = self.fixed_frames(x.shape[1])
         if fixed is not None:
-            return x[:, fixed]
+            return ops.split(x, 2, axis=1)[0] if x.shape[1] == 2 else x[:, fixed]
         kept = self.kept_frames(x)  # (N, T')
         # One gather of whole frames over batch and time together.
         n, t = ops.shape(x)[:2]

@@ -4,7 +4,7 @@
 the alternatives that Table VI(c) compares it with.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -47,27 +47,19 @@ class WindowPooling(keras.layers.Layer):
         n, *sizes, c = input_shape
         return (n, *(None if s is None else self._length(s, i) for i, s in enumerate(sizes)), c)
 
-    # How a subclass pools windows that tile the clip, given the clip and the window; None if it
-    # has no shorter way than `pool`.
-    pool_tiles: Callable[[Any, tuple[int, int, int]], Any] | None = None
-
     def call(self, x: Any, training: bool = False) -> Any:
         x = ops.cast(x, "float32")  # exponents and sums overflow in float16
-        window = self._tile(x.shape[1:4])
-        if self.pool_tiles is not None and window is not None:
-            y = self.pool_tiles(x, window)
-        else:
-            y = self.pool(*self._taps(x), training=training)
-        return ops.cast(y, self.compute_dtype)
+        y = self.pool(*self._windows(x), training=training)
+        return ops.cast(self._unfold(y, x), self.compute_dtype)
 
-    def pool(self, taps: list[Any], weights: list[Any], training: bool) -> Any:
+    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
         """Reduces the windows.
 
         Args:
             taps: one tensor `(N, T', H', W', C)` for each place in the window. Places that fall
                 outside the clip repeat a value of the same window.
             weights: for each tap 1 where it lies inside the clip and 0 where it does not,
-                broadcastable to the tap.
+                broadcastable to the tap; None when every place is inside.
             training: whether to sample, for operators that do.
         """
         raise NotImplementedError
@@ -88,22 +80,62 @@ class WindowPooling(keras.layers.Layer):
         windows = (size - pool) // stride + 1
         return max(1, windows) if isinstance(size, int) else ops.maximum(1, windows)
 
-    def _tile(self, sizes: Sequence[int | None]) -> tuple[int, int, int] | None:
-        """The window, if windows lie side by side and whole on axes of known length; else None.
+    def _windows(self, x: Any) -> tuple[list[Any], list[Any] | None]:
+        if self._tiles(x.shape[1:4]):
+            return self._tiled_taps(x), None
+        return self._gathered_taps(x)
 
-        An axis that is not pooled may be unknown.
+    def _tiles(self, sizes: Sequence[int | None]) -> bool:
+        """Whether the windows lie side by side, whole, on axes of known length.
+
+        Only axes before the first pooled one may be unknown: reshaping folds them into one.
         """
-        window = []
-        for size, pool, stride in zip(sizes, self.pool_size, self.strides, strict=True):
-            if stride != pool or (size is None and pool > 1):
-                return None
-            if self.padding == "same" and size is not None and size % pool:
-                return None
-            window.append(pool if size is None else min(pool, size))
-        return tuple(window)
+        first = self._first_pooled()
+        return self.strides == self.pool_size and all(
+            s is not None and (self.padding == "valid" or s % p == 0)
+            for s, p in zip(sizes[first:], self.pool_size[first:], strict=True)
+        )
 
-    def _taps(self, x: Any) -> tuple[list[Any], list[Any]]:
-        """Picks by index, as windows that overlap or are cut and axes of unknown length need."""
+    def _first_pooled(self) -> int:
+        """The first of frames, rows, columns (0, 1, 2) that is pooled; 3 if none is."""
+        return next((i for i, p in enumerate(self.pool_size) if p > 1), 3)
+
+    def _tiled_taps(self, x: Any) -> list[Any]:
+        """Splits side-by-side windows by reshaping, which copies nothing, and unstacking.
+
+        Axes before the one being split are folded into the first. Columns are split on the channel
+        axis, so that every piece copied is a long run of memory; strided slices of the same tensor
+        took eight times as long. The taps keep the folded shape.
+        """
+        sizes, c = list(x.shape[1:4]), x.shape[4]
+        pools = [min(p, s or p) for p, s in zip(self.pool_size, sizes, strict=True)]
+        whole = [s if p == 1 else s // p * p for s, p in zip(sizes, pools, strict=True)]
+        if whole != sizes:
+            x = x[:, : whole[0], : whole[1], : whole[2]]
+        (pt, ph, pw), (_, h, w) = pools, whole
+        columns = (w // pw, pw * c)
+        taps = [x]
+        if pt > 1:
+            taps = ops.unstack(ops.reshape(x, (-1, pt, h, w, c)), pt, axis=1)
+        if ph > 1:
+            taps = [ops.unstack(ops.reshape(tap, (-1, ph, *columns)), ph, axis=1) for tap in taps]
+            taps = [row for rows in taps for row in rows]
+        if pw > 1:
+            taps = [tap if ph > 1 else ops.reshape(tap, (-1, *columns)) for tap in taps]
+            taps = [part for tap in taps for part in ops.split(tap, pw, axis=-1)]
+        return taps
+
+    def _unfold(self, y: Any, x: Any) -> Any:
+        """Gives a result of folded shape its five axes back: (N, T', H', W', C)."""
+        if len(y.shape) == 5:
+            return y
+        first = 1 + self._first_pooled()
+        unknown = None in x.shape[1:first]
+        lead = ops.shape(x)[:first] if unknown else (-1, *x.shape[1:first])
+        return ops.reshape(y, (*lead, *self.compute_output_shape(x.shape)[first:]))
+
+    def _gathered_taps(self, x: Any) -> tuple[list[Any], list[Any]]:
+        """Picks by index: for windows that overlap or are cut, or axes of unknown length."""
         taps, weights = [x], [1.0]
         for axis in range(3):
             pool, stride = self.pool_size[axis], self.strides[axis]
@@ -134,22 +166,18 @@ class WindowPooling(keras.layers.Layer):
 class AveragePool(WindowPooling):
     """Mean of each window (Table VI(c))."""
 
-    def pool(self, taps: list[Any], weights: list[Any], training: bool) -> Any:
+    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+        if weights is None:
+            return total(taps) / len(taps)
         return weighted_sum(taps, weights) / sum(weights)
-
-    def pool_tiles(self, x: Any, window: tuple[int, int, int]) -> Any:
-        return ops.average_pool(x, window, window)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class MaxPool(WindowPooling):
     """Maximum of each window (Table VI(c))."""
 
-    def pool(self, taps: list[Any], weights: list[Any], training: bool) -> Any:
+    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
         return maximum(taps)  # places outside repeat a value of the same window
-
-    def pool_tiles(self, x: Any, window: tuple[int, int, int]) -> Any:
-        return ops.max_pool(x, window, window)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -169,7 +197,8 @@ class StochasticPool(WindowPooling):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def pool(self, taps: list[Any], weights: list[Any], training: bool) -> Any:
+    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+        weights = [1.0] * len(taps) if weights is None else weights
         shares = [ops.relu(tap) * weight for tap, weight in zip(taps, weights, strict=True)]
         total = sum(shares)
         none = total <= 0
@@ -199,9 +228,11 @@ def maximum(taps: Sequence[Any]) -> Any:
     return largest
 
 
+def total(taps: Sequence[Any]) -> Any:
+    """Sum over the places of each window."""
+    return sum(taps[1:], start=taps[0])
+
+
 def weighted_sum(taps: Sequence[Any], weights: Sequence[Any]) -> Any:
     """Sum over the places of each window of value times weight."""
-    return sum(
-        (tap * weight for tap, weight in zip(taps[1:], weights[1:], strict=True)),
-        start=taps[0] * weights[0],
-    )
+    return total([tap * weight for tap, weight in zip(taps, weights, strict=True)])
