@@ -63,17 +63,27 @@ def test_another_number_of_classes(saved, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
         assert load_weights(fresh, path) == ["predictions"]
     (record,) = caplog.records
-    assert "predictions" in record.getMessage() and "3 classes" in record.getMessage()
+    message = record.getMessage()
+    assert "5 classes: left out predictions/kernel (16, 5), predictions/bias (5,)" in message
+    assert "for 3 classes" in message
     assert_same(by_path(fresh), by_path(model), without="predictions")
     for now, before in zip(fresh.get_layer("predictions").get_weights(), head, strict=True):
         np.testing.assert_array_equal(now, before)
 
 
 @pytest.mark.parametrize("pooling", [None, "avg"])
-def test_without_the_top(saved, pooling):
+def test_without_the_top(saved, pooling, caplog):
     model, path = saved
     features = narrow(include_top=False, pooling=pooling)
-    assert load_weights(features, path) == []
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert load_weights(features, path) == ["head_fc", "predictions"]
+    (record,) = caplog.records
+    for tensor in (
+        "head_fc/kernel (12, 16)",
+        "predictions/kernel (16, 5)",
+        "predictions/bias (5,)",
+    ):
+        assert tensor in record.getMessage()
     assert_same(by_path(features), by_path(model))
 
 

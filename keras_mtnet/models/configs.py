@@ -22,6 +22,17 @@ CONFIGS = {
     "MTNetL": Config("mtnet_l", _FILTERS, (5, 10, 25, 15), frames=16, size=256),
 }
 
+# The networks that the paper's authors released weights of; see `models/released.py`.
+_RELEASED_FILTERS = (64, 128, 256, 512)
+
+RELEASED_CONFIGS = {
+    "MTNetS": Config("mtnet_s", _RELEASED_FILTERS, (2, 2, 5, 3), frames=16, size=256),
+    "MTNetM": Config("mtnet_m", _RELEASED_FILTERS, (3, 4, 6, 3), frames=16, size=256),
+    "MTNetL": Config("mtnet_l", _RELEASED_FILTERS, (3, 4, 23, 3), frames=16, size=256),
+}
+
+VARIANTS = {"paper": CONFIGS, "released": RELEASED_CONFIGS}
+
 STEM_FILTERS = 24
 STEM_FRAMES = 5  # length of the stem's temporal kernels
 HEAD_FILTERS = 432

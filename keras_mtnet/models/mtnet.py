@@ -11,12 +11,13 @@ from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseCo
 from keras_mtnet.models.arguments import check_arguments, clip_input, finish
 from keras_mtnet.models.configs import (
     CLASSES,
-    CONFIGS,
     HEAD_FILTERS,
     HEAD_UNITS,
     STEM_FILTERS,
     STEM_FRAMES,
+    VARIANTS,
 )
+from keras_mtnet.models.released import ReleasedMTNet
 
 
 def MTNet(
@@ -50,8 +51,10 @@ def MTNet(
         stage_depths: MTBlocks of each stage.
         include_top: whether to end in the classifier. Without it the network ends in the head's
             1x1x1 convolution, with `head_filters` channels.
-        weights: None for random weights, or the path of a `.weights.h5` file. With another number
-            of classes than the file's, the classifier stays random and a warning says so.
+        weights: None for random weights; the path of a `.weights.h5` or `.keras` file or of a
+            run's folder; `"hf://user/repo/file"`, an http(s) address, or a name of the registry as
+            `"hacs"`. With another number of classes than the file's, the classifier stays random
+            and a warning says so; a name of the registry is then refused.
         input_tensor: Keras tensor to use as the input.
         input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
             change from batch to batch. All three are None by default.
@@ -175,13 +178,16 @@ def MTNetS(
     classes: int = CLASSES,
     classifier_activation: Any = "softmax",
     name: str = "mtnet_s",
+    variant: str | None = None,
     **options: Any,
 ) -> keras.Model:
     """Builds MTNet-S, made for clips of 16 x 200 x 200.
 
     Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
+    `variant` is `"paper"`, or `"released"` for the network that the authors published weights of
+    (`ReleasedMTNet`, with its options). None is what `weights` were trained for, or the paper's.
     """
-    return _variant("MTNetS", **locals())
+    return _build_size("MTNetS", **locals())
 
 
 def MTNetM(
@@ -193,13 +199,16 @@ def MTNetM(
     classes: int = CLASSES,
     classifier_activation: Any = "softmax",
     name: str = "mtnet_m",
+    variant: str | None = None,
     **options: Any,
 ) -> keras.Model:
     """Builds MTNet-M, made for clips of 16 x 256 x 256.
 
     Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
+    `variant` is `"paper"`, or `"released"` for the network that the authors published weights of
+    (`ReleasedMTNet`, with its options). None is what `weights` were trained for, or the paper's.
     """
-    return _variant("MTNetM", **locals())
+    return _build_size("MTNetM", **locals())
 
 
 def MTNetL(
@@ -211,18 +220,32 @@ def MTNetL(
     classes: int = CLASSES,
     classifier_activation: Any = "softmax",
     name: str = "mtnet_l",
+    variant: str | None = None,
     **options: Any,
 ) -> keras.Model:
     """Builds MTNet-L, made for clips of 16 x 256 x 256.
 
     Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
+    `variant` is `"paper"`, or `"released"` for the network that the authors published weights of
+    (`ReleasedMTNet`, with its options). None is what `weights` were trained for, or the paper's.
     """
-    return _variant("MTNetL", **locals())
+    return _build_size("MTNetL", **locals())
 
 
-def _variant(model: str, options: dict[str, Any], **arguments: Any) -> keras.Model:
-    config = CONFIGS[model]
-    return MTNet(config.stage_filters, config.stage_depths, **arguments, **options)
+def _build_size(
+    model: str, variant: str | None, options: dict[str, Any], **arguments: Any
+) -> keras.Model:
+    if arguments["weights"] is not None:
+        from keras_mtnet.weights import choose_variant
+
+        names = ("weights", "include_top", "classes")
+        variant = choose_variant(model, variant, **{name: arguments[name] for name in names})
+    variant = variant or "paper"
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {sorted(VARIANTS)}. Received: {variant!r}")
+    builder = {"paper": MTNet, "released": ReleasedMTNet}[variant]
+    config = VARIANTS[variant][model]
+    return builder(config.stage_filters, config.stage_depths, **arguments, **options)
 
 
 def build(model: str, **kwargs: Any) -> keras.Model:

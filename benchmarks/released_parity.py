@@ -1,0 +1,102 @@
+"""Whether the released variant computes what the authors' own network computes, at full size.
+
+    python benchmarks/released_parity.py --authors Squeeze-and-Recursion-Temporal-Gates
+
+Needs PyTorch and TensorFlow. For MTNetS, M and L, with random weights and random statistics: the
+largest difference of the logits, and of the gradient of the loss with respect to the clip, each
+over the largest value. Both networks run in single and in double precision. In single precision
+rounding switches some of the many ReLUs near zero, and the gradient then jumps: the last columns
+show by how much PyTorch differs from itself.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+import keras_mtnet  # noqa: F401  before TensorFlow
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "vectors"))
+
+import authors
+import keras
+import tensorflow as tf
+
+from keras_mtnet.layers.window_pooling import AveragePool
+from keras_mtnet.models import build
+from keras_mtnet.weights.state_dict import from_state_dict
+
+CLIPS = {"16x112x112": (16, 112, 112), "16x111x97": (16, 111, 97)}
+LABEL = 7
+COLUMNS = ("logits", "gradient", "logits, double", "gradient, double", "PyTorch", "PyTorch's")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--authors", required=True, help="checkout of the authors' repository")
+    parser.add_argument("--models", default="S,M,L")
+    parser.add_argument("--json", help="file to write the numbers to")
+    flags = parser.parse_args()
+    module = authors.load(Path(flags.authors) / "network" / "MTnet.py")
+    print("  ".join(["model ", "clip      ", *(f"{name:>16}" for name in COLUMNS)]), flush=True)
+    rows = []
+    for letter in flags.models.split(","):
+        for row in compare(module, letter):
+            rows.append(row)
+            figures = (f"{row[name]:16.1e}" for name in COLUMNS)
+            print("  ".join([row["model"], f"{row['clip']:10}", *figures]), flush=True)
+    if flags.json:
+        Path(flags.json).write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def compare(module: Any, letter: str) -> Iterator[dict[str, Any]]:
+    net = authors.randomise(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
+    state = {key: value.numpy().copy() for key, value in net.state_dict().items()}
+    for name, shape in CLIPS.items():
+        x = authors.clip(3, 1, *shape)
+        ours, ours64 = (run(f"MTNet{letter}", state, x, d) for d in ("float32", "float64"))
+        theirs = authors.run(net.float(), x, [LABEL])
+        theirs64 = authors.run(net.double(), x, [LABEL])
+        pairs = ((ours, theirs), (ours64, theirs64), (theirs, theirs64))
+        figures = [difference(a[i], b[i]) for a, b in pairs for i in (0, 1)]
+        row = dict(zip(COLUMNS, figures, strict=True))
+        yield {"model": f"MTNet{letter}", "clip": name, **row}
+
+
+def run(model: str, state: Any, x: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and gradient of the released variant, as `authors.run` gives them."""
+    network = build(
+        model,
+        variant="released",
+        input_shape=x.shape[1:],
+        classifier_activation=None,
+        dtype=dtype,
+    )
+    from_state_dict(network, state)
+    clip, label = tf.constant(x.astype(dtype)), tf.constant([LABEL])
+    pool = pool_in_double if dtype == "float64" else AveragePool.call
+    with mock.patch.object(AveragePool, "call", pool), tf.GradientTape() as tape:
+        tape.watch(clip)
+        logits = network(clip)
+        loss = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
+    return logits.numpy(), tape.gradient(loss, clip).numpy()
+
+
+def pool_in_double(self: AveragePool, x: Any, training: bool = False) -> Any:
+    """Average pooling 2x2 without the cast to float32, for which TensorFlow has no operation."""
+    x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+    rows = x[:, :, ::2] + x[:, :, 1::2]
+    return (rows[:, :, :, ::2] + rows[:, :, :, 1::2]) / 4
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+if __name__ == "__main__":
+    main()
