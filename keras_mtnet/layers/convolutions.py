@@ -26,11 +26,22 @@ class PointwiseConv3D(keras.layers.Conv3D):
             if many and keras.backend.backend() == "tensorflow":
                 return super().convolution_op(inputs, kernel)
             return matmul_last(inputs, ops.reshape(kernel, kernel.shape[3:]))
-        # Skipping frames is a cheap slice; skipping rows and columns is left to a 2-D convolution.
-        x = inputs[:, :: self.strides[0]]
-        _, t, h, w, c = ops.shape(x)
-        x = ops.conv(ops.reshape(x, (-1, h, w, c)), kernel[0], self.strides[1:], "same")
+        # Skipping rows and columns is left to a 2-D convolution.
+        x = self._kept_frames(inputs)
+        _, t, h, w, c = x.shape if None not in x.shape[1:] else ops.shape(x)
+        kernel = ops.reshape(kernel, kernel.shape[1:])
+        x = ops.conv(ops.reshape(x, (-1, h, w, c)), kernel, self.strides[1:], "same")
         return ops.reshape(x, (-1, t, *ops.shape(x)[1:]))
+
+    def _kept_frames(self, x: Any) -> Any:
+        stride = self.strides[0]
+        t = x.shape[1]
+        if stride == 1 or t == 1:
+            return x
+        if None in x.shape[1:] or t % stride:
+            return x[:, ::stride]
+        groups = ops.reshape(x, (-1, t // stride, stride, *x.shape[2:]))
+        return ops.unstack(groups, stride, axis=2)[0]  # its gradient is faster than a slice's
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")

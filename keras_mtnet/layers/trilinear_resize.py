@@ -1,4 +1,4 @@
-"""Trilinear interpolation of clips: each frame as an image, then time as a matrix product."""
+"""Trilinear interpolation of clips: time as a matrix product, then each frame as an image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,43 +17,36 @@ def trilinear_resize(x: Any, sizes: Sequence[Any]) -> Any:
     Returns:
         Tensor `(N, *sizes, C)` of the same dtype. An axis that keeps its length is left alone.
     """
-    if _known(x.shape[2:4]) and _known(sizes[1:]):
-        if tuple(sizes[1:]) != tuple(x.shape[2:4]):
-            x = _resize_frames(x, sizes[1:])
-    else:
-        x = _resize_axis(_resize_axis(x, 3, sizes[2]), 2, sizes[1])
-    if _known([x.shape[1], sizes[0]]) and sizes[0] == x.shape[1]:
-        return x
-    return _resize_axis(x, 1, sizes[0])
-
-
-def _known(sizes: Sequence[Any]) -> bool:
-    return all(isinstance(size, int) for size in sizes)
+    # Time first: the matrix product then meets few pixels, and frames are cheap to resize.
+    x = _resize_axis(x, 1, sizes[0])
+    if None in x.shape[2:4] or not all(isinstance(size, int) for size in sizes[1:]):
+        return _resize_axis(_resize_axis(x, 3, sizes[2]), 2, sizes[1])
+    return _resize_frames(x, sizes[1:])
 
 
 def _resize_frames(x: Any, sizes: Sequence[int]) -> Any:
-    shape = (
-        (*ops.shape(x)[:2], *sizes, x.shape[4])
-        if x.shape[1] is None
-        else (-1, x.shape[1], *sizes, x.shape[4])
-    )
-    frames = ops.reshape(x, (-1, *x.shape[2:]))
+    if tuple(sizes) == tuple(x.shape[2:4]):
+        return x
+    _, t, h, w, c = x.shape
+    frames = ops.reshape(x, (-1, h, w, c))
     frames = ops.image.resize(frames, sizes, interpolation="bilinear", data_format="channels_last")
-    return ops.reshape(ops.cast(frames, x.dtype), shape)
+    lead = ops.shape(x)[:2] if t is None else (-1, t)
+    return ops.reshape(ops.cast(frames, x.dtype), (*lead, *sizes, c))
 
 
 def _resize_axis(x: Any, axis: int, size: Any) -> Any:
-    shape = list(ops.shape(x))
+    shape = list(x.shape if None not in x.shape[1:] else ops.shape(x))
     old = shape[axis]
     if isinstance(old, int) and isinstance(size, int):
+        if old == size:
+            return x
         matrix = ops.convert_to_tensor(interpolation_matrix(size, old).astype("float32"))
     else:
         matrix = _interpolation_tensor(size, old)
-    matrix = ops.cast(matrix, x.dtype)
     # (M, old, rest) with the axes before folded to M and those after to rest
-    before = [-1 if axis > 1 else shape[0]]
-    flat = ops.reshape(x, (*before, old, _product(shape[axis + 1 :])))
-    return ops.reshape(ops.matmul(matrix, flat), (*shape[:axis], size, *shape[axis + 1 :]))
+    flat = ops.reshape(x, (-1, old, _product(shape[axis + 1 :])))
+    resized = ops.matmul(ops.cast(matrix, x.dtype), flat)
+    return ops.reshape(resized, (-1, *shape[1:axis], size, *shape[axis + 1 :]))
 
 
 def interpolation_matrix(size: int, old: int) -> np.ndarray:

@@ -48,8 +48,9 @@ class TripletCosineSelection(keras.layers.Layer):
         if self.factor == 1 or x.shape[1] == 1:
             return x
         fixed = self.fixed_frames(x.shape[1])
-        if fixed is not None:
-            return ops.split(x, 2, axis=1)[0] if x.shape[1] == 2 else x[:, fixed]
+        if fixed is not None:  # a slice would do, but its gradient is slow
+            frames = ops.split(x, x.shape[1], axis=1)[fixed]
+            return frames[0] if len(frames) == 1 else ops.concatenate(frames, axis=1)
         kept = self.kept_frames(x)  # (N, T')
         # One gather of whole frames over batch and time together.
         n, t = ops.shape(x)[:2]
