@@ -12,6 +12,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +20,10 @@ import tensorflow as tf
 from keras_mtnet.data import sampling, transforms
 from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
 from keras_mtnet.data.catalog import read_split
+from keras_mtnet.data.convert import Box, Cut
 from keras_mtnet.data.decode import VideoError, read_window
 from keras_mtnet.data.mixing import mix_batch
-from keras_mtnet.data.random_ops import random_resized_crop, sample_seed
+from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.videos import Video, Videos
 
 
@@ -83,8 +85,8 @@ def clips(
         videos: from `read_split`.
         frames: frames in a clip.
         stride: distance between neighbouring frames of a clip; the data set's own when None.
-        size: height and width of a clip in pixels. Frames are resized to a short side of
-            1.25 times that before they are cropped.
+        size: height and width of a clip in pixels. A crop is a square of 0.8 of the frame's shorter
+            side, resized to that.
         batch_size: clips in a batch. Batches with unreadable videos are smaller; one with nothing
             else is left out.
         training: random clips in random order.
@@ -130,14 +132,14 @@ def clips(
     def read(video: Video, number: int) -> np.ndarray:
         if not training:
             return reader.views(video)[0]
-        return reader.random_clip(video, sampling.sample_generator(seed, number).random(4))
+        return reader.random_clip(video, sampling.sample_generator(seed, number).random(26))
 
+    calls = parallel_calls or os.cpu_count()
     numbers = tf.data.Dataset.counter(start_step * batch_size) if repeat else _epochs(count)
-    samples = reader.map(numbers, video, read, (), parallel_calls)
-    if augment.crop_area or augment.changes_pixels:
-        samples = _augment(samples, augment, size, seed, parallel_calls)
-    batches = samples.batch(batch_size).map(_keep_readable)
-    batches = batches.filter(lambda x, y, _: tf.size(y) > 0)
+    batches = reader.map_batches(numbers.batch(batch_size), video, read, (), 2, calls)
+    if augment.changes_pixels:
+        change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
+        batches = batches.map(change, num_parallel_calls=2, deterministic=True)
     batches = batches.map(functools.partial(_finish, classes=classes, augment=augment, seed=seed))
     batches = batches.prefetch(2)
     batches.class_names = videos.class_names
@@ -234,10 +236,12 @@ def views(
     def read(video: Video, _: int) -> np.ndarray:
         return reader.views(video, clips, crops)
 
-    numbers = tf.data.Dataset.range(len(videos))
-    samples = reader.map(numbers, videos.__getitem__, read, (clips * crops,), parallel_calls)
-    found = samples.filter(lambda readable, *_: readable)
-    found = found.map(lambda _, x, y, number: (transforms.normalise(x), y, number)).prefetch(1)
+    # A batch is a video: its views are many clips already.
+    numbers = tf.data.Dataset.range(len(videos)).batch(1)
+    calls = parallel_calls or os.cpu_count()
+    found = reader.map_batches(numbers, videos.__getitem__, read, (clips * crops,), calls, calls)
+    found = found.map(lambda x, y, number, _: (transforms.normalise(x[0]), y[0], number[0]))
+    found = found.prefetch(1)
     found.class_names = videos.class_names
     found.report = report
     return found
@@ -283,82 +287,118 @@ class _Reader:
             _check_positive(name, getattr(self, name))
 
     def random_clip(self, video: Video, draws: np.ndarray) -> np.ndarray:
-        """uint8 `(T, S, S, 3)` by four numbers in [0, 1): start, top, left, flip.
+        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops."""
+        start, top, left, flip = draws[:4]
 
-        Not cropped, `(T, H, W, 3)`, if a crop is to be resized.
-        """
-        start, top, left, flip = draws
-        pixels = self._pixels(
-            video, lambda n: sampling.random_window(n, self.frames, self.stride, start)
-        )
-        flipped = flip < self.augment.flip
-        if self.augment.crop_area:
-            return np.ascontiguousarray(pixels[:, :, ::-1] if flipped else pixels)
-        box = sampling.random_box(*pixels.shape[1:3], self.size, top, left)
-        return transforms.crop(pixels, box, self.size, flipped)
+        def boxes(height: int, width: int) -> list[Box]:
+            if self.augment.crop_area is None:
+                side = transforms.crop_side(height, width)
+                return [(*sampling.random_box(height, width, side, top, left), side, side)]
+            limits = self.augment.crop_area, self.augment.crop_aspect
+            return [sampling.random_area(height, width, *limits, draws[4:])]
+
+        return self._cut(
+            video,
+            lambda n: sampling.random_window(n, self.frames, self.stride, start),
+            Cut(boxes, (self.size, self.size), bool(flip < self.augment.flip)),
+        )[:, 0]
 
     def views(self, video: Video, windows: int = 1, crops: int = 1) -> np.ndarray:
         """uint8 `(windows * crops, T, S, S, 3)`: the crops of the first window, of the second..."""
-        pixels = self._pixels(
+
+        def boxes(height: int, width: int) -> list[Box]:
+            side = transforms.crop_side(height, width)
+            places = sampling.uniform_boxes(height, width, side, crops)
+            return [(*place, side, side) for place in places]
+
+        found = self._cut(
             video,
             lambda n: sampling.uniform_windows(n, self.frames, self.stride, windows).ravel(),
+            Cut(boxes, (self.size, self.size)),
         )
-        boxes = sampling.uniform_boxes(*pixels.shape[1:3], self.size, crops)
-        pixels = pixels.reshape(windows, self.frames, *pixels.shape[1:])
-        return np.stack([transforms.crop(each, box, self.size) for each in pixels for box in boxes])
+        clip = self.frames, self.size, self.size, 3
+        return (
+            found.reshape(windows, self.frames, crops, *clip[1:]).swapaxes(1, 2).reshape(-1, *clip)
+        )
 
-    def _pixels(self, video: Video, choose: Callable[[int], np.ndarray]) -> np.ndarray:
-        """The chosen frames, resized. Damage is reported, or raised where `strict`."""
-        short_side = transforms.short_side(self.size)
-        pixels, damage = read_window(video.path, choose, short_side, video.start, video.end)
+    def _cut(self, video: Video, choose: Callable[[int], np.ndarray], cut: Cut) -> np.ndarray:
+        """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`.
+
+        Damage is reported, or raised where `strict`.
+        """
+        parts, damage = read_window(video.path, choose, None, video.start, video.end, cut)
         if damage and self.strict:
             raise VideoError(video.name, damage)
         if damage:
             self.report.add_damaged(video.name, damage)
-        return pixels
+        return parts
 
-    def map(
+    def map_batches(
         self,
-        numbers: tf.data.Dataset,
+        batches: tf.data.Dataset,
         videos: Callable[[int], Video],
         read: Callable[[Video, int], np.ndarray],
         lead: tuple[int, ...],
-        parallel_calls: int | None,
+        parallel_batches: int,
+        parallel_calls: int,
     ) -> tf.data.Dataset:
-        """Reads the video of each number.
+        """Reads the videos of each batch of numbers.
+
+        Whole batches pass through TensorFlow and not single clips: handing one over costs as much
+        as decoding a few frames.
 
         Args:
-            numbers: data set of int64 numbers.
+            batches: data set of int64 numbers `(B,)`.
             videos: number to video.
             read: video and number to clips, uint8 `(*lead, T, S, S, 3)`.
             lead: axes before T.
-            parallel_calls: reads at the same time; as many as there are CPUs when None.
+            parallel_batches: batches read at the same time.
+            parallel_calls: videos read at the same time.
 
         Returns:
-            A data set of: read or not, clips (zeros if not), label int32, number.
+            A data set of what could be read of each batch, where that is anything: clips
+            `(b, *lead, T, S, S, 3)`, labels int32 `(b,)`, numbers `(b,)`; and of the batch's first
+            number.
         """
         shape = (*lead, self.frames, self.size, self.size, 3)
-        known = shape if not self.augment.crop_area else (self.frames, None, None, 3)
+        threads = ThreadPoolExecutor(parallel_calls, thread_name_prefix="read")
 
-        def read_one(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            video = videos(int(number))
-            try:
-                return np.True_, read(video, int(number)), np.int32(video.label)
-            except VideoError as error:
-                self.report.add_failed(video.name, error.reason)
-                if self.strict:
-                    raise VideoError(video.name, error.reason) from error
-                return np.False_, np.zeros(shape, "uint8"), np.int32(video.label)
+        def read_batch(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            found = np.empty((len(numbers), *shape), "uint8")
+            labels = np.empty(len(numbers), "int32")
+            readable = np.empty(len(numbers), "bool")
 
-        def read_in_graph(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            types = (tf.bool, tf.uint8, tf.int32)
-            found = tf.numpy_function(read_one, [number], types)
-            for tensor, each in zip(found, ((), known, ()), strict=True):
-                tensor.set_shape(each)
-            return *found, number
+            def read_one(place: int) -> None:
+                number = int(numbers[place])
+                video = videos(number)
+                labels[place] = video.label
+                clip = self._read_or_report(video, lambda: read(video, number))
+                readable[place] = clip is not None
+                if clip is not None:
+                    found[place] = clip
 
-        calls = parallel_calls or os.cpu_count()
-        return numbers.map(read_in_graph, num_parallel_calls=calls, deterministic=True)
+            list(threads.map(read_one, range(len(numbers))))
+            if readable.all():
+                return found, labels, numbers
+            return found[readable], labels[readable], numbers[readable]
+
+        def read_in_graph(numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            found = tf.numpy_function(read_batch, [numbers], (tf.uint8, tf.int32, tf.int64))
+            for tensor, each in zip(found, (shape, (), ()), strict=True):
+                tensor.set_shape((None, *each))
+            return *found, numbers[0]
+
+        found = batches.map(read_in_graph, num_parallel_calls=parallel_batches, deterministic=True)
+        return found.filter(lambda x, y, *_: tf.size(y) > 0)
+
+    def _read_or_report(self, video: Video, read: Callable[[], np.ndarray]) -> np.ndarray | None:
+        try:
+            return read()
+        except VideoError as error:
+            self.report.add_failed(video.name, error.reason)
+            if self.strict:
+                raise VideoError(video.name, error.reason) from error
+            return None
 
 
 def _epochs(count: int) -> tf.data.Dataset:
@@ -373,36 +413,29 @@ def _epochs(count: int) -> tf.data.Dataset:
 
 
 def _augment(
-    samples: tf.data.Dataset, augment: Augment, size: int, seed: int, parallel_calls: int | None
-) -> tf.data.Dataset:
+    clips: tf.Tensor,
+    labels: tf.Tensor,
+    numbers: tf.Tensor,
+    first: tf.Tensor,
+    augment: Augment,
+    seed: int,
+    calls: int,
+) -> tuple[tf.Tensor, ...]:
     """Does to each clip what `augment` says, by its number."""
 
-    def change(readable: tf.Tensor, clip: tf.Tensor, label: tf.Tensor, number: tf.Tensor):
-        crop_seed, pixel_seed = tf.unstack(tf.random.split(sample_seed(seed, number), 2))
-        if augment.crop_area:
-            crop = (size, augment.crop_area, augment.crop_aspect)
-            clip = random_resized_crop(clip, crop_seed, *crop)
-        return readable, augment_clip(clip, pixel_seed, augment), label, number
+    def change(clip_and_number: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        clip, number = clip_and_number
+        return augment_clip(clip, sample_seed(seed, number), augment)
 
-    calls = parallel_calls or os.cpu_count()
-    return samples.map(change, num_parallel_calls=calls, deterministic=True)
-
-
-def _keep_readable(
-    readable: tf.Tensor, clips: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Takes unreadable clips out of a batch; gives also the number of its first sample."""
-    kept = tf.cond(
-        tf.reduce_all(readable),
-        lambda: (clips, labels),
-        lambda: (tf.boolean_mask(clips, readable), tf.boolean_mask(labels, readable)),
-    )
-    return *kept, numbers[0]
+    like = tf.TensorSpec(clips.shape[1:], tf.uint8)
+    changed = tf.map_fn(change, (clips, numbers), calls, fn_output_signature=like)
+    return changed, labels, numbers, first
 
 
 def _finish(
     clips: tf.Tensor,
     labels: tf.Tensor,
+    _: tf.Tensor,
     first: tf.Tensor,
     classes: int | None,
     augment: Augment,

@@ -77,6 +77,35 @@ def random_box(height: int, width: int, size: int, u: float, v: float) -> tuple[
     return int(u * (height - size + 1)), int(v * (width - size + 1))
 
 
+def random_area(
+    height: int,
+    width: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    u: np.ndarray,
+) -> tuple[int, int, int, int]:
+    """A training crop of random size.
+
+    Args:
+        height: of the frame.
+        width: of the frame.
+        area: lowest and highest share of the crop in the frame's area; uniform between them.
+        aspect: lowest and highest width over height; its logarithm is uniform.
+        u: 22 numbers in [0, 1) that decide.
+
+    Returns:
+        Top, left, height and width of the first of ten boxes that fits. If none does, the tenth,
+        with the sides that are too long cut to the frame's.
+    """
+    pixels = (area[0] + (area[1] - area[0]) * u[:10]) * height * width
+    ratios = aspect[0] * (aspect[1] / aspect[0]) ** u[10:20]
+    tall, wide = np.round(np.sqrt([pixels / ratios, pixels * ratios])).astype(int)
+    fits = (tall <= height) & (wide <= width)
+    place = fits.argmax() if fits.any() else 9
+    tall, wide = (int(np.clip(n[place], 1, m)) for n, m in ((tall, height), (wide, width)))
+    return int(u[20] * (height - tall + 1)), int(u[21] * (width - wide + 1)), tall, wide
+
+
 def uniform_boxes(height: int, width: int, size: int, crops: int) -> list[tuple[int, int]]:
     """Top and left edges of test crops.
 

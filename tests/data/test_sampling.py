@@ -73,3 +73,22 @@ def test_samples_draw_independent_numbers():
     assert np.abs(correlation - np.eye(8)).max() < 0.2
     # The numbers of a sample are not those that order the epoch of the same number.
     assert sampling._generator(1, 3, 7).random() != draws[7, 0]
+
+
+def test_random_area_is_uniform_in_area_and_log_aspect():
+    rng = np.random.default_rng(0)
+    boxes = [
+        sampling.random_area(300, 400, (0.1, 0.3), (0.5, 2.0), rng.random(22)) for _ in range(3000)
+    ]
+    top, left, height, width = np.array(boxes).T
+    assert (top >= 0).all() and (top + height <= 300).all()
+    assert (left >= 0).all() and (left + width <= 400).all()
+    area, aspect = height * width / (300 * 400), np.log2(width / height)
+    np.testing.assert_allclose(np.quantile(area, [0.01, 0.5, 0.99]), [0.102, 0.2, 0.298], atol=0.01)
+    np.testing.assert_allclose(np.quantile(aspect, [0.01, 0.5, 0.99]), [-1, 0, 1], atol=0.06)
+    assert top.min() == 0 and (top + height).max() == 300
+
+
+def test_random_area_that_never_fits_is_cut_to_the_frame():
+    box = sampling.random_area(10, 100, (1.0, 1.0), (1.0, 1.0), np.full(22, 0.5))
+    assert box == (0, 34, 10, 32)  # 32 x 32 pixels, in the middle
