@@ -61,13 +61,16 @@ def _info(arguments: argparse.Namespace) -> None:
     with _quiet():
         from keras_mtnet.costs import count_costs
         from keras_mtnet.models import build
-        from keras_mtnet.models.configs import CONFIGS
-    names = ("model", "ratio", "cell", "stage_filters", "stage_depths")
+        from keras_mtnet.models.configs import find_config
+        from keras_mtnet.weights import choose_variant
+    names = ("model", "variant", "ratio", "cell", "stage_filters", "stage_depths")
     recipe = Recipe(**{name: getattr(arguments, name) for name in names})
-    config = CONFIGS.get(recipe.model, CONFIGS["MTNetS"])
+    variant = choose_variant(recipe.model, recipe.variant, arguments.weights)
+    config = find_config(recipe.model, variant)
     shape = (*(arguments.input or (config.frames, config.size, config.size)), 3)
-    options = {**recipe.model_options(), "input_shape": shape, "classes": arguments.classes}
-    print(count_costs(build(recipe.model, **options)))
+    options = {**recipe.replace(variant=variant).model_options(), "input_shape": shape}
+    print(count_costs(build(recipe.model, classes=arguments.classes, **options)))
+    print(f"variant: {variant or 'paper'}")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -150,6 +153,14 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"SavedModel in {path}: uint8 clips (N, {shape}) in, labels and scores out.")
 
 
+def _convert_weights(arguments: argparse.Namespace) -> None:
+    with _quiet():
+        from keras_mtnet.weights import convert_weights
+    names = ("source", "model", "dataset", "output")
+    path = convert_weights(**{name: getattr(arguments, name) for name in names})
+    print(f"Wrote {path}")
+
+
 def _view_options(arguments: argparse.Namespace) -> dict[str, int]:
     return {name: getattr(arguments, name) for name in (*VIEWS, "batch_size")}
 
@@ -166,7 +177,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "shows the traceback of an error.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_info, _add_train, _add_evaluate, _add_predict, _add_export):
+    adds = (_add_info, _add_train, _add_evaluate, _add_predict, _add_export, _add_convert_weights)
+    for add in adds:
         add(commands)
     return parser.parse_args(argv[1:])
 
@@ -193,7 +205,7 @@ def _add_info(commands: Any) -> None:
         "--input", type=_clip_shape, metavar="TxHxW", help="frames, height, width (the model's own)"
     )
     parser.add_argument("--classes", type=int, default=200, help="(default: %(default)s)")
-    for name in ("ratio", "cell", "stage_filters", "stage_depths"):
+    for name in ("variant", "weights", "ratio", "cell", "stage_filters", "stage_depths"):
         _add_setting(parser, settings[name], default=settings[name].default)
 
 
@@ -263,6 +275,25 @@ def _add_export(commands: Any) -> None:
         "--format", choices=("savedmodel",), default="savedmodel", help="(default: %(default)s)"
     )
     parser.add_argument("--output", required=True, help="new folder")
+
+
+def _add_convert_weights(commands: Any) -> None:
+    parser = _add_command(
+        commands, "convert-weights", _convert_weights, "released weights from PyTorch, and back"
+    )
+    parser.add_argument(
+        "source", help="checkpoint of the authors; or Keras weights: a file, run, or name as hacs"
+    )
+    parser.add_argument("--model", choices=MODELS[:3], required=True)
+    parser.add_argument(
+        "--dataset", default="hacs", help="what it was trained on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="file to write: .weights.h5, or .pth or .safetensors on the way back (default: where "
+        "weights='hacs' finds it)",
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

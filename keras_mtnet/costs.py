@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 
@@ -18,14 +19,14 @@ class StageCosts:
 
     Attributes:
         name: "stem", "stage1", ..., "head", or the layer's own name.
-        output_shape: without the batch.
+        output_shape: without the batch; a tuple of them where streams stay apart.
         params: weights, the moving statistics of batch normalisation included.
         macs: multiply-adds of convolutions, dense layers and recurrent matrix products.
         activations: numbers those put out.
     """
 
     name: str
-    output_shape: tuple[int, ...]
+    output_shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
     params: int
     macs: int
     activations: int
@@ -44,7 +45,7 @@ class Costs:
 
     def __str__(self) -> str:
         header = ("stage", "output", "params", "MACs", "activations")
-        rows = [(s.name, "x".join(map(str, s.output_shape)), *_figures(s)) for s in self.stages]
+        rows = [(s.name, _text(s.output_shape), *_figures(s)) for s in self.stages]
         rows = [header, *rows, ("total", "", *_figures(self))]
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = [
@@ -55,7 +56,7 @@ class Costs:
             for row in rows
         ]
         rule = "-" * max(map(len, lines))
-        title = f"{self.name}, one clip of {'x'.join(map(str, self.input_shape))}"
+        title = f"{self.name}, one clip of {_text(self.input_shape)}"
         return "\n".join([title, rule, lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
@@ -92,7 +93,8 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
         stage[0] += layer.count_params()
         stage[1] += macs
         stage[2] += activations
-        stage[3] = tuple(put_out[1:])
+        outputs = tuple(tuple(output[1:]) for output in put_out)
+        stage[3] = outputs if len(outputs) > 1 else outputs[0]
     stages.pop("clips", None)
     rows = [StageCosts(n, shape, p, m, a) for n, (p, m, a, shape) in stages.items()]
     totals = [sum(getattr(r, f) for r in rows) for f in ("params", "macs", "activations")]
@@ -107,23 +109,25 @@ def _stage(layer_name: str) -> str:
     return first if first.startswith("stage") or first in ("stem", "head") else layer_name
 
 
-def _layer_shapes(model: keras.Model, input_shape: Shape) -> dict[str, tuple[Shape, Shape]]:
-    """Walks a functional model with shapes alone: what each layer receives and puts out."""
-    producers = {id(t): layer for layer in model.layers for t in keras.tree.flatten(layer.output)}
-    shapes: dict[str, tuple[Shape, Shape]] = {}
+def _layer_shapes(model: keras.Model, input_shape: Shape) -> dict[str, tuple[Any, list[Shape]]]:
+    """Walks a functional model with shapes alone: what each layer receives, and all it puts out."""
+    of_tensor: dict[int, Shape] = {}
+    shapes: dict[str, tuple[Any, list[Shape]]] = {}
     for layer in model.layers:  # in the order of the graph
         if isinstance(layer, keras.layers.InputLayer):
-            shapes[layer.name] = (input_shape, input_shape)
-            continue
-        sources = [producers.get(id(t)) for t in keras.tree.flatten(layer.input)]
-        if None in sources:
-            raise ValueError(
-                f"count_costs follows layers only: the input of {layer.name!r} comes from a plain "
-                "operation. Wrap the operation in a layer."
-            )
-        received = [shapes[source.name][1] for source in sources]
-        received = received[0] if len(received) == 1 else received
-        shapes[layer.name] = (received, layer.compute_output_shape(received))
+            received, put_out = input_shape, [input_shape]
+        else:
+            sources = [of_tensor.get(id(t)) for t in keras.tree.flatten(layer.input)]
+            if None in sources:
+                raise ValueError(
+                    f"count_costs follows layers only: the input of {layer.name!r} comes from a "
+                    "plain operation. Wrap the operation in a layer."
+                )
+            received = sources[0] if len(sources) == 1 else sources
+            put_out = layer.compute_output_shape(received)
+            put_out = put_out if isinstance(put_out, list) else [put_out]  # a list for streams
+        shapes[layer.name] = (received, put_out)
+        of_tensor.update(zip(map(id, keras.tree.flatten(layer.output)), put_out, strict=True))
     return shapes
 
 
@@ -147,6 +151,13 @@ def _layer_costs(layer: keras.layers.Layer, received: Shape) -> tuple[int, int]:
         f"count_costs does not know the multiply-adds of {type(layer).__name__} "
         f"(layer {layer.name!r})."
     )
+
+
+def _text(shape: tuple) -> str:
+    """16x56x56x24, or both streams with a plus between."""
+    if shape and isinstance(shape[0], tuple):
+        return " + ".join(map(_text, shape))
+    return "x".join(map(str, shape))
 
 
 def _figures(costs: StageCosts | Costs) -> tuple[str, str, str]:

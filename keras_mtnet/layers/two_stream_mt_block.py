@@ -34,11 +34,12 @@ class TwoStreamMTBlock(keras.layers.Layer):
         filters: output channels of both streams together.
         strides: int or (frames, height, width), of the 3x3x3 convolution.
         ratio, synchronized: as in `TwoStreamMTConv`.
+        cell: as in `SqueezeAndRecursion`.
 
     Input and output as in `TwoStreamMTConv`.
 
     Raises:
-        ValueError: as `TwoStreamMTConv` does.
+        ValueError: as `TwoStreamMTConv` and `SqueezeAndRecursion` do.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class TwoStreamMTBlock(keras.layers.Layer):
         filters: int,
         strides: int | Sequence[int] = 1,
         ratio: float = 7 / 8,
+        cell: str = "gru",
         synchronized: bool = False,
         **kwargs: Any,
     ):
@@ -53,9 +55,10 @@ class TwoStreamMTBlock(keras.layers.Layer):
         self.filters = filters
         self.strides = triple(strides, "strides")
         self.ratio = ratio
+        self.cell = cell
         self.synchronized = synchronized
         self.gates = [
-            SqueezeAndRecursion(dtype=self.dtype_policy, name=name)
+            SqueezeAndRecursion(cell, dtype=self.dtype_policy, name=name)
             for name in ("local_gate", "prolonged_gate")
         ]
 
@@ -122,6 +125,7 @@ class TwoStreamMTBlock(keras.layers.Layer):
             "filters": self.filters,
             "strides": self.strides,
             "ratio": self.ratio,
+            "cell": self.cell,
             "synchronized": self.synchronized,
         }
 

@@ -15,6 +15,7 @@ def check_arguments(
     include_top: bool,
     pooling: str | None,
     classes: int,
+    dropout_rate: float,
 ) -> None:
     """Raises ValueError, naming the argument and its value, for what no network can have."""
     check_channels_last()
@@ -35,6 +36,8 @@ def check_arguments(
         )
     if include_top and (not isinstance(classes, Integral) or classes < 1):
         raise ValueError(f"classes must be a positive int. Received: classes={classes!r}")
+    if not 0 <= dropout_rate < 1:
+        raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate}")
 
 
 def clip_input(input_shape: Sequence[int | None] | None, input_tensor: Any) -> Any:

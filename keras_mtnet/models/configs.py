@@ -33,6 +33,13 @@ RELEASED_CONFIGS = {
 
 VARIANTS = {"paper": CONFIGS, "released": RELEASED_CONFIGS}
 
+
+def find_config(model: str, variant: str | None = None) -> Config:
+    """Returns the numbers of a network; those of MTNetS for a network of one's own stages."""
+    configs = VARIANTS[variant or "paper"]
+    return configs.get(model, configs["MTNetS"])
+
+
 STEM_FILTERS = 24
 STEM_FRAMES = 5  # length of the stem's temporal kernels
 HEAD_FILTERS = 432

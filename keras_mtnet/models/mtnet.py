@@ -84,9 +84,7 @@ def MTNet(
 
     Source: Section III-C and Table I; stem and head of X3D.
     """
-    check_arguments(stage_filters, stage_depths, include_top, pooling, classes)
-    if not 0 <= dropout_rate < 1:
-        raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate}")
+    check_arguments(stage_filters, stage_depths, include_top, pooling, classes, dropout_rate)
     inputs = clip_input(input_shape, input_tensor)
     norm = {
         "momentum": BN_MOMENTUM,

@@ -33,6 +33,8 @@ def ReleasedMTNet(
     *,
     stem_filters: int = 64,
     ratio: float = 7 / 8,
+    cell: str = "gru",
+    dropout_rate: float = 0.0,
     synchronized: bool = False,
     dtype: Any = None,
 ) -> keras.Model:
@@ -52,6 +54,8 @@ def ReleasedMTNet(
             classifier reads) or `"max"` for `(N, C)`.
         stem_filters: channels of the stem.
         ratio: share of the channels in the local stream, 0 < ratio < 1.
+        cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`; gru in the released networks.
+        dropout_rate: in front of the classifier; none in the released networks.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
         dtype: policy of all layers; the global one when None. The classifier is float32.
 
@@ -64,7 +68,7 @@ def ReleasedMTNet(
     Source: the behaviour of `network/MTnet.py` in the authors' repository
     alexandrosstergiou/Squeeze-and-Recursion-Temporal-Gates.
     """
-    check_arguments(stage_filters, stage_depths, include_top, pooling, classes)
+    check_arguments(stage_filters, stage_depths, include_top, pooling, classes, dropout_rate)
     inputs = clip_input(input_shape, input_tensor)
     x = _stem(inputs, stem_filters, synchronized, dtype)
     streams = TwoStreamEntry(ratio, dtype=dtype, name="stem_streams")(x)
@@ -74,12 +78,14 @@ def ReleasedMTNet(
                 filters,
                 strides=2 if block == 1 and stage > 1 else 1,
                 ratio=ratio,
+                cell=cell,
                 synchronized=synchronized,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(streams)
     x = _join(streams, "avg" if include_top else pooling, dtype)
     if include_top:
+        x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
         x = keras.layers.Dense(
             classes,
             classifier_activation,

@@ -89,7 +89,12 @@ class Recipe:
     model: str = _setting(
         "MTNetS", "model", "network, MTNet has stages of your own", choices=MODELS
     )
-    weights: str | None = _setting(None, "model", ".weights.h5 file to start from; random weights")
+    variant: str | None = _setting(
+        None, "model", "paper, or released by its authors; that of the weights, or paper"
+    )
+    weights: str | None = _setting(
+        None, "model", "to start from: a file, run, address, or name as hacs; random weights"
+    )
     ratio: float = _setting(7 / 8, "model", "share of the local branch, 0 < ratio <= 1", fraction)
     cell: str = _setting("gru", "model", "recurrent cell: rnn, gru, lstm or peephole_lstm")
     dropout_rate: float = _setting(0.5, "model", "dropout before the classifier", float)
@@ -148,6 +153,11 @@ class Recipe:
                 f"Received: model={self.model!r}, stage_filters={self.stage_filters}, "
                 f"stage_depths={self.stage_depths}"
             )
+        if self.variant and self.model == "MTNet":
+            raise ValueError(
+                f"variant belongs to MTNetS, MTNetM and MTNetL. Received: model={self.model!r}, "
+                f"variant={self.variant!r}"
+            )
 
     @property
     def peak_rate(self) -> float:
@@ -166,7 +176,7 @@ class Recipe:
 
     def model_options(self) -> dict[str, Any]:
         """What `keras_mtnet.models.build` needs beside the classes and the input shape."""
-        names = ("ratio", "cell", "dropout_rate", "stage_filters", "stage_depths")
+        names = ("variant", "ratio", "cell", "dropout_rate", "stage_filters", "stage_depths")
         options = {name: getattr(self, name) for name in names}
         return {name: value for name, value in options.items() if value is not None}
 
@@ -195,6 +205,7 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("warmup_steps", "weight_decay", "backbone_rate", "seed"), _NOT_NEGATIVE),
     "momentum": ("in [0, 1)", lambda v: 0 <= v < 1),
     "dropout_rate": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "variant": ("paper or released", lambda v: v in ("paper", "released")),
     "ratio": ("in (0, 1]", lambda v: 0 < v <= 1),
 }
 

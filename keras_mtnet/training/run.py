@@ -17,12 +17,12 @@ from keras_mtnet.data import ReadReport, Videos, clips, read_split
 from keras_mtnet.data.augment import find_augment
 from keras_mtnet.files import check_new_folder, write_beside, write_text
 from keras_mtnet.models import build
-from keras_mtnet.models.configs import CONFIGS
+from keras_mtnet.models.configs import find_config
 from keras_mtnet.training.callbacks import BestWeights, RunHistory, Throughput
 from keras_mtnet.training.devices import dtype_policy, even_batches, make_strategy
 from keras_mtnet.training.recipe import Recipe
 from keras_mtnet.training.schedules import make_optimizer
-from keras_mtnet.weights import load_weights
+from keras_mtnet.weights import choose_variant, load_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,9 +164,11 @@ def check_missing(videos: Videos, skip_missing: bool) -> None:
 
 def _resolve(recipe: Recipe, training: Videos) -> Recipe:
     """Fills in what the recipe leaves to the data and the model."""
-    config = CONFIGS.get(recipe.model, CONFIGS["MTNetS"])
+    variant = choose_variant(recipe.model, recipe.variant, recipe.weights)
+    config = find_config(recipe.model, variant)
     steps = recipe.epochs * recipe.steps_per_epoch(len(training))
     return recipe.replace(
+        variant=variant,
         stride=recipe.stride or training.stride,
         size=recipe.size or config.size,
         learning_rate=recipe.peak_rate,

@@ -67,39 +67,59 @@ def load_weights(model: keras.Model, weights: str | os.PathLike) -> list[str]:
 def choose_variant(
     model: str,
     variant: str | None,
-    weights: str | os.PathLike,
-    include_top: bool,
-    classes: int,
-) -> str:
+    weights: str | os.PathLike | None,
+    include_top: bool = False,
+    classes: int = 0,
+) -> str | None:
     """Returns the variant of a network that weights were trained for.
 
     Args:
-        model: `"MTNetS"`, `"MTNetM"` or `"MTNetL"`.
+        model: `"MTNetS"`, `"MTNetM"`, `"MTNetL"`; `"MTNet"` has no variants.
         variant: the variant asked for; None for that of the weights.
         weights: as in `load_weights`.
         include_top, classes: of the network to be built.
+
+    Returns:
+        `"paper"`, `"released"`, or, if nothing decides it, None.
 
     Raises:
         ValueError: if the weights are of another variant than the one asked for, or if a name of
             the registry has another number of classes than a network with a classifier.
         OSError: as `load_weights` does.
     """
-    if registry.is_name(weights):
-        entry = registry.find(weights, model, variant)
-        if include_top and classes != entry.classes:
-            raise ValueError(
-                f"weights={weights!r} of {model} come with a classifier of {entry.classes} classes "
-                f"({entry.dataset}). Received: classes={classes}. Build with "
-                f"classes={entry.classes} or include_top=False; for a new classifier on them, "
-                f"build without weights and call keras_mtnet.weights.load_weights(model, "
-                f"{weights!r})."
-            )
-        return entry.variant
-    path = locate(weights)
-    with _opened(path) as (_, stored):
+    if weights is None or model == "MTNet":
+        return variant
+    if not registry.is_name(weights):
+        stored = identify(weights, model)
         if variant and stored.variant and variant != stored.variant:
-            raise ValueError(f"{path} holds {stored}. Received: variant={variant!r}")
-        return variant or stored.variant or "paper"
+            raise ValueError(f"weights={weights!r} are of {stored}. Received: variant={variant!r}")
+        return variant or stored.variant
+    entry = registry.find(weights, model, variant)
+    if include_top and classes != entry.classes:
+        raise ValueError(
+            f"weights={weights!r} of {model} come with a classifier of {entry.classes} classes "
+            f"({entry.dataset}). Received: classes={classes}. Build with classes={entry.classes} "
+            f"or include_top=False; for a new classifier on them, build without weights and call "
+            f"keras_mtnet.weights.load_weights(model, {weights!r})."
+        )
+    return entry.variant
+
+
+def identify(weights: str | os.PathLike, model: str) -> Identity:
+    """Returns whose weights these are, without loading them.
+
+    Args:
+        weights: as in `load_weights`.
+        model: `"MTNetS"`, `"MTNetM"` or `"MTNetL"`, for names of the registry.
+
+    Raises:
+        ValueError, OSError: as `load_weights` does.
+    """
+    if registry.is_name(weights):
+        entry = registry.find(weights, model)
+        return Identity(entry.variant, entry.blocks, entry.classes)
+    with _opened(locate(weights)) as (_, stored):
+        return stored
 
 
 @contextlib.contextmanager

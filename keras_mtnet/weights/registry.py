@@ -15,17 +15,17 @@ from keras_mtnet.models.configs import VARIANTS
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One file of weights.
+    """One file of weights. What is not known is empty or None.
 
     Attributes:
         name: what `weights=` takes.
         model, variant: the network, as `MTNetM` and `released`.
         dataset, classes: what it was trained on.
-        frames, stride, size: the clip it was trained on: every `stride`-th of the video's frames,
-            and height and width.
+        frames, size, stride: the clip it was trained on: height and width, and every how many-th
+            frame of the video.
+        file: its name, in the folder of published weights or in the cache.
         preprocessing: how clips must be prepared.
         labels: the order of the classes.
-        file: its name, in the folder of published weights or in the cache.
         url: where it is downloaded from; None where nobody hosts it.
         sha256, size_bytes: of the file; None where everybody converts their own.
         checkpoint: the PyTorch checkpoint that `keras-mtnet convert-weights` makes it of.
@@ -42,23 +42,23 @@ class Entry:
     dataset: str
     classes: int
     frames: int
-    stride: int
     size: int
-    preprocessing: str
-    labels: str
     file: str
-    url: str | None
-    sha256: str | None
-    size_bytes: int | None
-    checkpoint: str | None
-    code_licence: str
-    weights_licence: str
-    top1: float | None
-    top5: float | None
-    protocol: str
-    measured_by: str
-    source: str
-    notes: str
+    stride: int | None = None
+    preprocessing: str = ""
+    labels: str = ""
+    url: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    checkpoint: str | None = None
+    code_licence: str = ""
+    weights_licence: str = ""
+    top1: float | None = None
+    top5: float | None = None
+    protocol: str = ""
+    measured_by: str = ""
+    source: str = ""
+    notes: str = ""
 
     @property
     def blocks(self) -> int:
