@@ -298,6 +298,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", help="file to write the results to")
     parser.add_argument("--repeats", type=int, default=15, help="rounds of a measurement")
     parser.add_argument("--seconds", type=float, default=60, help="time for a measurement's rounds")
+    parser.add_argument("--limit", type=float, default=900, help="seconds to build a contender in")
     parser.add_argument("--quick", action="store_true", help="tiny network, to try the script")
     parser.add_argument("--verbose", action="store_true", help="show what the processes print")
     options = parser.parse_args(arguments)

@@ -10,6 +10,7 @@ ends, it answers with its memory and leaves. Where something fails, the answer i
 import importlib
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -58,6 +59,13 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
+def reason(error: Exception) -> str:
+    """First line of an error's message that says what is wrong; Keras' says where."""
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).split("\n")
+    lines = [line for line in lines if line and not line.startswith("Exception encountered when")]
+    return lines[0][:150] if lines else ""
+
+
 def main(argument: str) -> None:
     # Answers go where standard output went; what libraries print goes to standard error.
     answers = os.fdopen(os.dup(1), "w")
@@ -78,10 +86,10 @@ def main(argument: str) -> None:
             answer(seconds=time.perf_counter() - start)
         memory = peak_mb() - before if built.gpu_peak is None else built.gpu_peak() / 2**20
         answer(memory_before_mb=before, memory_mb=memory)
-    except Unavailable as reason:
-        answer(error=str(reason))
+    except Unavailable as error:
+        answer(error=str(error))
     except Exception as error:  # whatever a backend cannot do is an entry of the table
-        answer(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}")
+        answer(error=f"{type(error).__name__}: {reason(error)}")
         raise
 
 

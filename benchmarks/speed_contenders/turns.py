@@ -1,13 +1,16 @@
 """Contenders that take turns, and the table of what came out."""
 
 import argparse
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,21 +57,40 @@ class Row:
 class Worker:
     """A process with one contender in it, which runs when told to."""
 
-    def __init__(self, contender: Contender, verbose: bool):
+    def __init__(self, contender: Contender, options: argparse.Namespace):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "speed_contenders", json.dumps(vars(contender))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if verbose else subprocess.DEVNULL,
+            stderr=None if options.verbose else subprocess.DEVNULL,
             text=True,
             env=environment(contender.backend),
+            start_new_session=True,  # a group of its own, with the compilers it starts
         )
+        self.late = ""
+        self.timer = threading.Timer(options.limit, self._give_up, (options.limit,))
+        self.timer.start()
+
+    def _give_up(self, limit: float) -> None:
+        self.late = f"not ready after {limit:.0f} s"
+        self._kill()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def ready(self) -> dict[str, Any]:
+        """Waits until it is built and has run once; returns what it is."""
+        try:
+            return self.read()
+        finally:
+            self.timer.cancel()
 
     def read(self) -> dict[str, Any]:
         """Returns the next answer, or raises `Failed` with the reason there is none."""
         line = self.process.stdout.readline()
         if not line:
-            raise Failed(f"its process ended with status {self.process.wait()}")
+            raise Failed(self.late or f"its process ended with status {self.process.wait()}")
         answer = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
@@ -84,7 +106,8 @@ class Worker:
         return self.read()
 
     def close(self) -> None:
-        self.process.kill()
+        self.timer.cancel()
+        self._kill()
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
@@ -114,19 +137,22 @@ def take_turns(
         options: of the command line.
     """
     rows = {name: Row(measure, name) for name in contenders}
-    workers = {name: Worker(c, options.verbose) for name, c in contenders.items()}
+    workers = {name: Worker(c, options) for name, c in contenders.items()}
     runs = {}
     try:
-        for name, worker in workers.items():
+        # They are built beside each other, each with a thread that waits for it.
+        with concurrent.futures.ThreadPoolExecutor(len(workers)) as pool:
+            ready = {name: pool.submit(worker.ready) for name, worker in workers.items()}
+        for name, future in ready.items():
             try:
-                answer = worker.read()
+                answer = future.result()
             except Failed as reason:
                 rows[name].note = f"not measured: {reason}"
                 continue
             for field in ("params", "macs", "versions"):
                 setattr(rows[name], field, answer[field])
             rows[name].note = "on the GPU" if answer["on_gpu"] else ""
-            runs[name] = worker.run
+            runs[name] = workers[name].run
         for name in run_rounds(rows, runs, options):
             for field, value in workers[name].end().items():
                 setattr(rows[name], field, value)
