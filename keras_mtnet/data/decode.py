@@ -1,189 +1,70 @@
 """Frames out of video files: in presentation order, and no more than were asked for.
 
-What a header says about the number of frames is never used: it is wrong or 0 in many real files.
-Frames are counted by their packets where one packet is one frame, by decoding everywhere else.
+A read begins at the last keyframe before the frames asked for and knows each frame by its time, so
+a late window costs no more than an early one. This holds only as far as the file's own index and
+times can be trusted, and every read looks whether they can: the packet found must be the one that
+was indexed, its frame must be a keyframe for the decoder as well, and every frame asked for must
+come. Otherwise frames are decoded and counted from the start, which is always right.
 
-A damaged video ends at its first packet that cannot be decoded. The frames before it are good and
-may be used; later ones would be predicted from frames that are missing. A count by packets cannot
-see such damage, so `read_window` finds out when a window runs into it, and then chooses the window
-again within the frames there are. What it returns depends on the file alone, never on what was
-read before.
+A damaged video ends at its first packet that cannot be decoded. A count by packets cannot see such
+damage, so `read_window` finds out when a window runs into it, and then chooses the window again
+within the frames before. What it returns depends on the file alone, never on what was read before.
 """
 
-import dataclasses
-import functools
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
 from keras_mtnet.data.convert import Converter, Cut
+from keras_mtnet.data.frame_index import (
+    FrameIndex,
+    count_frames,
+    distrust_packets,
+    forget_keyframes,
+    frame_index,
+)
+from keras_mtnet.data.video_file import (
+    EndsEarly,
+    Source,
+    VideoError,
+    is_folder,
+    open_picture,
+    open_video,
+    pictures,
+    source_name,
+)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# Codecs that put every frame in a packet of its own. MPEG-4 part 2 (DivX, XviD) does so only where
-# no packet is a placeholder for a B-frame packed into its neighbour; those are a few bytes long.
-_PACKET_IS_FRAME = {"h264", "hevc", "vp9", "av1", "mjpeg"}
-_LONGEST_PLACEHOLDER = 19
+__all__ = [
+    "EndsEarly",
+    "FrameIndex",
+    "Source",
+    "VideoError",
+    "count_frames",
+    "frame_index",
+    "read_frames",
+    "read_window",
+]
 
-
-class VideoError(ValueError):
-    """A video that cannot be read.
-
-    Attributes:
-        name: the file.
-        reason: what is wrong with it, in a few words.
-    """
-
-    def __init__(self, name: str, reason: str):
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
-
-class EndsEarly(VideoError):
-    """A frame was asked for that lies behind the last readable one.
-
-    Attributes:
-        frames: how many frames can be read.
-    """
-
-    def __init__(self, name: str, reason: str, frames: int):
-        super().__init__(name, reason)
-        self.args = (name, reason, frames)
-        self.frames = frames
-
-
-@dataclasses.dataclass(frozen=True)
-class FrameIndex:
-    """The frames of one file.
-
-    Attributes:
-        times: float64 `(frames,)`, seconds since the first frame, increasing.
-        damage: why the video ends before its last packet, None for a sound one.
-    """
-
-    times: np.ndarray
-    damage: str | None = None
-
-    @property
-    def count(self) -> int:
-        return len(self.times)
-
-    def segment(self, start: float | None, end: float | None) -> tuple[int, int]:
-        """First frame and number of frames of the part from `start` to `end` seconds."""
-        first = 0 if start is None else int(np.searchsorted(self.times, start - 1e-6))
-        last = self.count if end is None else int(np.searchsorted(self.times, end - 1e-6))
-        return first, last - first
-
-
-# --- Opening -------------------------------------------------------------------------------------
-
-
-def _explain(path: str, error: Exception) -> str:
-    """Why FFmpeg could not open `path`, as far as its first bytes tell."""
-    with open(path, "rb") as file:
-        head = file.read(512)
-    if not head:
-        return "the file is empty"
-    if head[4:8] == b"ftyp":
-        return "an mp4 file without its index: cut off, or never finished"
-    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
-        return "a text file, not a video"
-    return f"not a readable video ({getattr(error, 'strerror', None) or error})"
-
-
-def _video_stream(container: av.container.InputContainer, path: str) -> av.VideoStream:
-    """The first moving pictures of a file; a song's cover is not one."""
-    cover = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & cover]
-    if not streams:
-        raise VideoError(path, "no video stream in the file")
-    name = container.format.name
-    if name == "image2" or (name.endswith("_pipe") and name != "gif_pipe"):
-        raise VideoError(path, "a still image, not a video")
-    if streams[0].codec_context is None:
-        raise VideoError(path, "no decoder for its video stream")
-    return streams[0]
-
-
-@contextmanager
-def _open(path: str) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    if not os.path.isfile(path):
-        raise VideoError(path, "no such file")
-    try:
-        # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
-        container = av.open(f"file:{path}", metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(path, _explain(path, error)) from error
-    with container:
-        yield container, _video_stream(container, path)
-
-
-# --- Frames --------------------------------------------------------------------------------------
-
-
-class _Damaged(Exception):
-    """The next frame could not be decoded or converted."""
-
-
-def _decoded(path: str) -> Iterator[Callable[[], tuple[av.VideoFrame, float | None]]]:
-    """Yields the frames of a file, each as a function, in presentation order.
-
-    A decoder has decoded a frame by the time it is yielded; a frame of a folder of pictures is
-    decoded when its function is called.
-    """
-    if os.path.isdir(path):
-        for name in _pictures(path):
-            yield functools.partial(_picture, os.path.join(path, name))
-        return
-    with _open(path) as (container, stream):
-        stream.thread_type = "NONE"
-        try:
-            for frame in container.decode(stream):
-                yield lambda frame=frame: frame
-        except av.FFmpegError as error:
-            raise _Damaged(error.strerror) from error
-
-
-def _pictures(folder: str) -> list[str]:
-    return sorted(n for n in os.listdir(folder) if n.lower().endswith(IMAGE_SUFFIXES))
-
-
-def _picture(path: str) -> av.VideoFrame:
-    try:
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
-            return next(container.decode(video=0))
-    except (av.FFmpegError, OSError, IndexError, StopIteration) as error:
-        raise _Damaged(_explain(path, error)) from error
-
-
-def _convert(convert: Converter, frame: av.VideoFrame) -> np.ndarray:
-    try:
-        return convert(frame)
-    except av.FFmpegError as error:
-        raise _Damaged(f"{frame.format.name} frames cannot be converted") from error
+# Going to a keyframe costs about as much as decoding this many frames.
+_WORTH_A_SEEK = 8
 
 
 def read_frames(
-    path: str,
+    source: Source,
     indices: np.ndarray,
     short_side: int | tuple[int, int] | None = None,
     cut: Cut | None = None,
 ) -> np.ndarray:
     """Reads single frames of a video.
 
-    Decodes from the start to the last frame asked for. Only the frames asked for are converted and
-    resized, and only they take memory.
+    Only the frames asked for are converted and resized, and only they take memory.
 
     Args:
-        path: a video file, or a folder of pictures, which are frames in the order of their names.
+        source: a video file, its bytes, or a folder of pictures, which are frames in the order of
+            their names.
         indices: frame numbers `(n,)` in presentation order, from 0; any order, repeats allowed.
         short_side: length of the shorter side of the result in pixels, or `(height, width)`; the
             video's own size when None.
@@ -199,48 +80,36 @@ def read_frames(
     indices = np.asarray(indices, "int64")
     if indices.ndim != 1 or not len(indices) or indices.min() < 0:
         raise ValueError(f"indices must be a list of frame numbers from 0. Received: {indices}")
-    wanted, places = np.unique(indices, return_inverse=True)
-    convert, frames, seen, filled = Converter(short_side, cut), None, 0, 0
-    reason = None
-    with closing(_decoded(path)) as stream:
-        try:
-            for frame in stream:
-                if seen == wanted[filled]:
-                    rgb = _convert(convert, frame())
-                    if frames is None:
-                        frames = np.empty((len(wanted), *rgb.shape), "uint8")
-                    frames[filled] = rgb
-                    filled += 1
-                seen += 1
-                if filled == len(wanted):
-                    break
-        except _Damaged as error:
-            reason = str(error)
-    if not seen:
-        raise VideoError(path, f"no frame can be decoded ({reason or 'it holds none'})")
-    if filled < len(wanted):
-        raise EndsEarly(path, f"it ends after {seen} frames ({reason or 'no more'})", seen)
-    in_order = len(places) == len(wanted) and bool((places[1:] > places[:-1]).all())
-    return frames if in_order else frames[places]
+
+    def choose(index: FrameIndex) -> np.ndarray:
+        if indices.max() >= index.count:
+            reason = f"it ends after {index.count} frames ({index.damage or 'no more'})"
+            raise EndsEarly(source_name(source), reason, index.count)
+        return indices
+
+    return _read(source, choose, Converter(short_side, cut))[0]
 
 
 def read_window(
-    path: str,
+    source: Source,
     choose: Callable[[int], np.ndarray],
     short_side: int | tuple[int, int] | None = None,
     start: float | None = None,
     end: float | None = None,
     cut: Cut | None = None,
+    fps: float | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """Reads the frames that `choose` picks when told how many there are.
 
     Args:
-        path: as for `read_frames`.
-        choose: maps a number of frames to frame numbers below it. May be called twice.
+        source: as for `read_frames`.
+        choose: maps a number of frames to frame numbers `(n,)` below it. May be called twice.
         short_side: as for `read_frames`.
         start: where the part of the video to choose from begins, in seconds; None: at its start.
         end: where it ends, in seconds; None: at its end.
         cut: as for `read_frames`.
+        fps: choose among pictures at this rate, each the frame nearest in time, whatever the rate
+            of the file; None: among the frames of the file.
 
     Returns:
         RGB frames as `read_frames` returns them, and what is damaged about the video, None if
@@ -249,117 +118,188 @@ def read_window(
     Raises:
         VideoError: if nothing can be read.
     """
-    index = frame_index(path)
-    first, count = index.segment(start, end)
-    if count < 1:
-        raise VideoError(path, f"no frame between {start} and {end} seconds")
-    try:
-        return read_frames(path, first + choose(count), short_side, cut), index.damage
-    except EndsEarly as early:
-        count = min(count, early.frames - first)
+    if fps is not None and not fps > 0:
+        raise ValueError(f"fps must be above 0. Received: {fps}")
+
+    def choose_frames(index: FrameIndex) -> np.ndarray:
+        first, count = index.segment(start, end)
         if count < 1:
-            raise
-        return read_frames(path, first + choose(count), short_side, cut), early.reason
+            reason = f"no frame between {start} and {end} seconds"
+            damage = f" ({index.damage} after {index.count} frames)" if index.damage else ""
+            raise VideoError(source_name(source), reason + damage)
+        if fps is None:
+            return first + choose(count)
+        return index.nearest(choose(index.pictures(fps, first, count)) / fps, first, count)
+
+    frames, index = _read(source, choose_frames, Converter(short_side, cut))
+    damage = f"it ends after {index.count} frames ({index.damage})" if index.damage else None
+    return frames, damage
 
 
-# --- Counting ------------------------------------------------------------------------------------
+# --- Reading -------------------------------------------------------------------------------------
 
 
-def count_frames(path: str) -> int:
-    """How many frames of a video can be decoded, by decoding them all."""
-    return frame_index(path, exact=True).count
+class _CannotSeek(Exception):
+    """Seeking did not lead to the packet that was indexed."""
 
 
-def frame_index(path: str, exact: bool = False) -> FrameIndex:
-    """The frames of a video and their times. Remembered while the file does not change.
+class _NotAsIndexed(Exception):
+    """Frames do not come as the packets promise: the file is damaged, or its times are wrong."""
 
-    Args:
-        path: a video file or a folder of pictures.
-        exact: decode every frame, which alone finds damage, instead of trusting its packets.
 
-    Raises:
-        VideoError: if the video has no readable frame.
-    """
+def _read(
+    source: Source, choose: Callable[[FrameIndex], np.ndarray], convert: Converter
+) -> tuple[np.ndarray, FrameIndex]:
+    """The chosen frames, and the index by which they were found."""
+    index = frame_index(source)
     try:
-        status = os.stat(path)
-    except OSError as error:
-        raise VideoError(path, "no such file") from error
-    # A count that is exact must not replace one by packets: windows would come to depend on it.
-    key = (os.path.abspath(path), status.st_mtime_ns, status.st_size, exact)
-    index = _INDEXES.get(key)
-    if index is None:
-        index = (None if exact else _by_packets(path)) or _by_decoding(path)
-        if not index.count:
-            raise VideoError(path, f"no frame can be decoded ({index.damage or 'it holds none'})")
-        _INDEXES.put(key, index)
-    return index
+        return _read_indexed(source, index, choose(index), convert), index
+    except _NotAsIndexed:
+        index = distrust_packets(source)
+        return _read_indexed(source, index, choose(index), convert), index
 
 
-def _by_packets(path: str) -> FrameIndex | None:
-    """Counts packets, which costs next to nothing; None where that cannot be trusted."""
-    if os.path.isdir(path):
-        return FrameIndex(np.arange(len(_pictures(path)), dtype="float64"))
-    with _open(path) as (container, stream):
+def _read_indexed(
+    source: Source, index: FrameIndex, numbers: np.ndarray, convert: Converter
+) -> np.ndarray:
+    wanted, places = np.unique(numbers, return_inverse=True)
+    try:
+        frames = _collect(source, index, wanted, convert)
+    except _CannotSeek:
+        frames = _collect(source, forget_keyframes(source), wanted, convert)
+    in_order = len(places) == len(wanted) and bool((places[1:] > places[:-1]).all())
+    return frames if in_order else frames[places]
+
+
+def _collect(
+    source: Source, index: FrameIndex, wanted: np.ndarray, convert: Converter
+) -> np.ndarray:
+    """Converts frames as they come; `wanted` are their numbers, increasing."""
+    frames = None
+    with closing(_frames(source, index, wanted)) as stream:
+        for place, frame in enumerate(stream):
+            try:
+                pixels = convert(frame)
+            except (av.FFmpegError, MemoryError) as error:
+                reason = f"{frame.format.name} frames cannot be converted"
+                raise VideoError(source_name(source), reason) from error
+            if frames is None:
+                frames = np.empty((len(wanted), *pixels.shape), "uint8")
+            frames[place] = pixels
+    return frames
+
+
+def _frames(source: Source, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    """Yields the frames of the numbers `wanted`, decoded."""
+    if is_folder(source):
+        yield from _opened(source, wanted)
+        return
+    with open_video(source, quick=index.by_packets) as (container, stream):
         try:
-            packets = [
-                (p.pts, p.size) for p in container.demux(stream) if p.size and not p.is_discard
-            ]
-        except av.FFmpegError:
-            return None
-        codec, unit = stream.codec_context.name, float(stream.time_base or 0)
-    times = np.unique([pts for pts, _ in packets if pts is not None])
-    sound = codec in _PACKET_IS_FRAME or (
-        codec == "mpeg4" and all(size > _LONGEST_PLACEHOLDER for _, size in packets)
-    )
-    if not packets or not sound or not unit or len(times) != len(packets):
-        return None
-    return FrameIndex((times - times[0]) * unit)
+            if index.by_packets:
+                for key, run in _runs(index, wanted):
+                    yield from _by_time(container, stream, index, key, run)
+            else:
+                yield from _by_count(container, stream, wanted)
+        except av.FFmpegError as error:
+            raise _NotAsIndexed(error.strerror) from error
 
 
-def _by_decoding(path: str) -> FrameIndex:
-    times, damage = [], None
-    with closing(_decoded(path)) as stream:
+def _opened(folder: Source, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    paths = pictures(folder)
+    for number in wanted:
         try:
-            for frame in stream:
-                times.append(frame().time)
-        except _Damaged as error:
-            damage = str(error)
-    if None in times or (np.diff(times) <= 0).any():
-        times = np.arange(len(times)) / _rate(path)
-    times = np.asarray(times, "float64")
-    return FrameIndex(times - times[:1], damage)
+            yield open_picture(paths[number])
+        except VideoError as error:
+            raise _NotAsIndexed(error.reason) from error
 
 
-def _rate(path: str) -> float:
-    """Frames per second; 25 where neither file nor decoder knows."""
-    if os.path.isdir(path):
-        return 25.0
-    with _open(path) as (_, stream):
-        return float(stream.average_rate or stream.guessed_rate or 25)
+def _by_count(
+    container: av.container.InputContainer, stream: av.VideoStream, wanted: np.ndarray
+) -> Iterator[av.VideoFrame]:
+    """Decodes from the start and counts."""
+    filled = 0
+    for number, frame in enumerate(container.decode(stream)):
+        if number == wanted[filled]:
+            yield frame
+            filled += 1
+            if filled == len(wanted):
+                return
+    raise _NotAsIndexed("fewer frames than were counted")
 
 
-class _Indexes:
-    """The indexes used last, as many as hold `limit` frames together. Safe between threads."""
-
-    def __init__(self, limit: int):
-        self.limit = limit
-        self.held = 0
-        self.indexes: OrderedDict[tuple, FrameIndex] = OrderedDict()
-        self.lock = threading.Lock()
-
-    def get(self, key: tuple) -> FrameIndex | None:
-        with self.lock:
-            if key in self.indexes:
-                self.indexes.move_to_end(key)
-            return self.indexes.get(key)
-
-    def put(self, key: tuple, index: FrameIndex) -> None:
-        with self.lock:
-            old = self.indexes.pop(key, None)
-            self.indexes[key] = index
-            self.held += index.count - (old.count if old else 0)
-            while self.held > self.limit and len(self.indexes) > 1:
-                self.held -= self.indexes.popitem(last=False)[1].count
+def _runs(index: FrameIndex, wanted: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
+    """Yields numbers to decode in one go, and the place of their keyframe, None for the start."""
+    before = np.searchsorted(index.keys.numbers, wanted, "right") - 1
+    start = np.where(before >= 0, index.keys.numbers[before], 0) if len(index.keys.numbers) else 0
+    passed = np.concatenate([[-1], wanted[:-1]])
+    seeks = np.flatnonzero(start - passed > _WORTH_A_SEEK)
+    for run in np.split(np.arange(len(wanted)), seeks):
+        if len(run):
+            yield (int(before[run[0]]) if run[0] in seeks else None), wanted[run]
 
 
-_INDEXES = _Indexes(limit=8_000_000)  # 64 MB of times: all of UCF-101 three times over
+def _by_time(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    index: FrameIndex,
+    key: int | None,
+    wanted: np.ndarray,
+) -> Iterator[av.VideoFrame]:
+    """Decodes from a keyframe on, or from where the container stands, up to the last one wanted.
+
+    Where packets tell the order of frames, those that neither are wanted nor help to decode others
+    are left out. Where they may not, every frame has to come at its time, one after the other.
+    """
+    first = 0 if key is None else int(index.keys.numbers[key])
+    coming = iter(index.ticks[first : wanted[-1] + 1].tolist())
+    missing = set(index.ticks[wanted].tolist())
+    start = int(index.ticks[first])
+    context = stream.codec_context
+    for packet in container.demux(stream) if key is None else _seek(container, stream, index, key):
+        # An empty packet asks for the frames that a decoder holds back.
+        needed = not packet.size or packet.is_keyframe or packet.pts in missing
+        context.skip_frame = "NONREF" if index.reordered and not needed else "DEFAULT"
+        for frame in packet.decode():
+            if frame.interlaced_frame and context.name == "h264":
+                raise _NotAsIndexed("a packet may be half a frame")
+            if key is not None:
+                if frame.pts is not None and frame.pts < start:
+                    continue  # it needs frames before the keyframe
+                _check_keyframe(frame, start)
+                key = None
+            in_order = frame.pts in coming if index.reordered else frame.pts == next(coming)
+            if not in_order:
+                raise _NotAsIndexed("frames come in another order")
+            if frame.pts in missing:
+                missing.remove(frame.pts)
+                yield frame
+                if not missing:
+                    return
+    raise _NotAsIndexed("frames are missing")
+
+
+def _seek(
+    container: av.container.InputContainer, stream: av.VideoStream, index: FrameIndex, key: int
+) -> Iterator[av.Packet]:
+    """The packets from a keyframe on."""
+    numbers = index.keys.numbers
+    tick = int(index.ticks[numbers[key]])
+    end = numbers[key + 1] if key + 1 < len(numbers) else index.count
+    middle = int(index.ticks[(numbers[key] + end) // 2])
+    # mp4 takes times of decoding for those of showing: in between two keyframes that is harmless.
+    for stamp in (middle, tick):
+        container.seek(stamp, stream=stream)
+        packets = container.demux(stream)
+        packet = next(packets)
+        if packet.pts == tick and (packet.pos, packet.size) == tuple(index.keys.packets[key]):
+            yield packet
+            yield from packets
+            return
+    raise _CannotSeek
+
+
+def _check_keyframe(frame: av.VideoFrame, tick: int) -> None:
+    """Checks that the first frame after a seek is the one sought, and needs none before it."""
+    if frame.pts != tick or not frame.key_frame or frame.pict_type != PictureType.I:
+        raise _CannotSeek

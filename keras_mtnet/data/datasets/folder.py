@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from keras_mtnet.data.datasets.lists import Entry, Listing, Part
-from keras_mtnet.data.decode import IMAGE_SUFFIXES
+from keras_mtnet.data.video_file import IMAGE_SUFFIXES
 from keras_mtnet.data.videos import VIDEO_SUFFIXES
 
 
