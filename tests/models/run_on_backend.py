@@ -21,6 +21,8 @@ from layer_cases import clip, make
 
 import keras_mtnet as mt
 from keras_mtnet import layers, models
+from keras_mtnet.layers.two_stream_entry import TwoStreamEntry
+from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
 
 LAYERS = (
     "soft_pool",
@@ -46,12 +48,22 @@ def network(cell):
     return model
 
 
+def released():
+    """What the released networks have of their own: both streams through one strided block."""
+    block = TwoStreamMTBlock(16, strides=2)
+    streams = TwoStreamEntry(ratio=0.5)(keras.ops.abs(clip((2, 8, 11, 12, 8))))
+    block.build([stream.shape for stream in streams])
+    reference.randomise(block, scale=0.7)
+    return keras.ops.concatenate([keras.ops.mean(y, (1, 2, 3)) for y in block(streams)], -1)
+
+
 def main(path):
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
     assert layers.MTConv and mt.MTNetM
     results = {f"layer/{name}": make(name)(clip()) for name in LAYERS}
     for cell in CELLS:
         results[f"network/{cell}"] = network(cell)(clip((2, 8, 12, 12, 3)))
+    results["released"] = released()
     pixels = keras.ops.convert_to_tensor(np.arange(12, dtype="uint8").reshape(4, 3))
     results["preprocessed"] = mt.preprocess_input(pixels)
     np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})

@@ -29,7 +29,7 @@ def load(path: str | Path) -> types.ModuleType:
 def narrow(
     module: types.ModuleType, filters: Sequence[int], depths: Sequence[int], classes: int
 ) -> torch.nn.Module:
-    """The authors' network with other widths, which are fixed in its constructor."""
+    """The authors' network with up to four stages of other widths, which are fixed there."""
 
     class Narrow(module.MTNet):
         def __init__(self) -> None:
@@ -46,6 +46,8 @@ def narrow(
             for stage, (width, depth) in enumerate(zip(filters, depths, strict=True), 1):
                 layer = self._make_layer(module.MTBlock, width, depth, 1 if stage == 1 else 2)
                 setattr(self, f"layer{stage}", layer)
+            for stage in range(len(filters) + 1, 5):  # there are four
+                setattr(self, f"layer{stage}", torch.nn.Identity())
             self.avgpool = torch.nn.AdaptiveAvgPool3d((1, 1, 1))
             self.fc = torch.nn.Linear(filters[-1], classes)
 
@@ -64,7 +66,9 @@ def randomise(net: torch.nn.Module, seed: int) -> torch.nn.Module:
             if weight.ndim == 1 and ".op." not in name:
                 middle = 1.0 if name.endswith("weight") else 0.0
                 weight.copy_(middle + 0.4 * torch.rand(weight.shape, generator=draw) - 0.2)
-        net.fc.weight.mul_(20.0)  # a new classifier is near zero, and its bias would be all there is
+        net.fc.weight.mul_(
+            20.0
+        )  # a new classifier is near zero, and its bias would be all there is
     return net.eval()
 
 
