@@ -31,7 +31,7 @@ def ReleasedMTNet(
     classifier_activation: Any = "softmax",
     name: str = "released_mtnet",
     *,
-    stem_filters: int = 64,
+    stem_filters: int | None = None,
     ratio: float = 7 / 8,
     cell: str = "gru",
     dropout_rate: float = 0.0,
@@ -52,7 +52,7 @@ def ReleasedMTNet(
         pooling: without the top: None for the feature map `(N, T', H', W', C)`, in which the
             prolonged stream is interpolated to the size of the local one; `"avg"` (what the
             classifier reads) or `"max"` for `(N, C)`.
-        stem_filters: channels of the stem.
+        stem_filters: channels of the stem; those of the first stage when None.
         ratio: share of the channels in the local stream, 0 < ratio < 1.
         cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`; gru in the released networks.
         dropout_rate: in front of the classifier; none in the released networks.
@@ -70,7 +70,7 @@ def ReleasedMTNet(
     """
     check_arguments(stage_filters, stage_depths, include_top, pooling, classes, dropout_rate)
     inputs = clip_input(input_shape, input_tensor)
-    x = _stem(inputs, stem_filters, synchronized, dtype)
+    x = _stem(inputs, stem_filters or stage_filters[0], synchronized, dtype)
     streams = TwoStreamEntry(ratio, dtype=dtype, name="stem_streams")(x)
     for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
         for block in range(1, depth + 1):

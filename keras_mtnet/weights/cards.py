@@ -4,7 +4,6 @@
 """
 
 from keras_mtnet.files import write_text
-from keras_mtnet.models.configs import VARIANTS
 from keras_mtnet.weights import registry
 from keras_mtnet.weights.registry import Entry
 
@@ -16,11 +15,10 @@ def card(entry: Entry, made: str | None = None) -> str:
         entry: of the registry, or one filled in for a file that was just converted.
         made: how the file was made, if it is not published as it is.
     """
-    depths = VARIANTS[entry.variant][entry.model].stage_depths
     clip = f"{entry.frames} frames of {entry.size}x{entry.size}"
     clip += f", one frame in {entry.stride}" if entry.stride else ""
     rows = {
-        "Model": f"{entry.model}, `variant={entry.variant!r}`: {entry.blocks} blocks {depths}",
+        "Model": f"{entry.model}, `variant={entry.variant!r}`: {entry.blocks} blocks {entry.stage_depths}",
         "Trained on": f"{entry.dataset}, {entry.classes} classes",
         "Clips": clip,
         "Preprocessing": entry.preprocessing,
@@ -37,8 +35,20 @@ def card(entry: Entry, made: str | None = None) -> str:
         "Notes": entry.notes,
     }
     lines = [f"| {name} | {text} |" for name, text in rows.items() if text]
-    call = f"keras_mtnet.{entry.model}(weights={entry.name or 'PATH'!r})"
-    return "\n".join([f"# {entry.file}", "", f"`{call}`", "", "| | |", "|---|---|", *lines, ""])
+    arguments = {**entry.options, "weights": entry.name or "PATH"}
+    call = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    return "\n".join(
+        [
+            f"# {entry.file}",
+            "",
+            f"`keras_mtnet.{entry.model}({call})`",
+            "",
+            "| | |",
+            "|---|---|",
+            *lines,
+            "",
+        ]
+    )
 
 
 def _size(entry: Entry) -> str:

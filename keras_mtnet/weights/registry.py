@@ -24,6 +24,7 @@ class Entry:
         frames, size, stride: the clip it was trained on: height and width, and every how many-th
             frame of the video.
         file: its name, in the folder of published weights or in the cache.
+        options: arguments that the network needs, as `stage_filters` for an `MTNet`.
         preprocessing: how clips must be prepared.
         labels: the order of the classes.
         url: where it is downloaded from; None where nobody hosts it.
@@ -44,6 +45,7 @@ class Entry:
     frames: int
     size: int
     file: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
     stride: int | None = None
     preprocessing: str = ""
     labels: str = ""
@@ -63,7 +65,14 @@ class Entry:
     @property
     def blocks(self) -> int:
         """Number of blocks, by which files of the networks are told apart."""
-        return sum(VARIANTS[self.variant][self.model].stage_depths)
+        return sum(self.stage_depths)
+
+    @property
+    def stage_depths(self) -> tuple[int, ...]:
+        """Blocks of each stage."""
+        if "stage_depths" in self.options:
+            return tuple(self.options["stage_depths"])
+        return VARIANTS[self.variant][self.model].stage_depths
 
 
 def folder() -> Path:
