@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtnet.layers.batch_statistics import normalise_by_batch
+
 Affine = tuple[Any, Any]
 
 
@@ -59,7 +61,7 @@ def conv_norm(
         affine: of `fixed_affines`; None to normalise by the batch's own statistics.
     """
     if affine is None:
-        return norm(conv.convolution_op(x, conv.kernel), training=True)
+        return normalise_by_batch(norm, conv.convolution_op(x, conv.kernel))
     scale, shift = (ops.cast(part, x.dtype) for part in affine)
     positions = conv.compute_output_shape(x.shape)[1:4]
     if None not in positions and math.prod(positions) > math.prod(conv.kernel.shape[:4]):
