@@ -161,6 +161,16 @@ def _convert_weights(arguments: argparse.Namespace) -> None:
     print(f"Wrote {path}")
 
 
+def _check_videos(arguments: argparse.Namespace) -> None:
+    from keras_mtnet.data.check import check_videos, table
+
+    checks = check_videos(arguments.root, arguments.workers, progress=True)
+    print(json.dumps([c.to_dict() for c in checks], indent=2) if arguments.json else table(checks))
+    faults = sum(check.error is not None for check in checks)
+    if faults:
+        raise ValueError(f"{faults} of {len(checks)} videos are damaged or unreadable")
+
+
 def _view_options(arguments: argparse.Namespace) -> dict[str, int]:
     return {name: getattr(arguments, name) for name in (*VIEWS, "batch_size")}
 
@@ -177,7 +187,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "shows the traceback of an error.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    adds = (_add_info, _add_train, _add_evaluate, _add_predict, _add_export, _add_convert_weights)
+    adds = (
+        *(_add_info, _add_train, _add_evaluate, _add_predict, _add_export),
+        *(_add_check_videos, _add_convert_weights),
+    )
     for add in adds:
         add(commands)
     return parser.parse_args(argv[1:])
@@ -293,6 +306,17 @@ def _add_convert_weights(commands: Any) -> None:
         metavar="FILE",
         help="file to write: .weights.h5, or .pth or .safetensors on the way back (default: where "
         "weights='hacs' finds it)",
+    )
+
+
+def _add_check_videos(commands: Any) -> None:
+    parser = _add_command(
+        commands, "check-videos", _check_videos, "read videos to their end, and report damage"
+    )
+    parser.add_argument("--root", required=True, metavar="DIR", help="folder with videos below")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON only")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="files read at the same time (default: CPUs)"
     )
 
 

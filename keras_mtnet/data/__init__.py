@@ -1,26 +1,41 @@
-"""Video data: catalogs of data sets, decoding, augmentation, clips as `tf.data`."""
+"""Video data: catalogs of data sets, decoding, augmentation, clips as `tf.data`.
 
-from keras_mtnet.data.augment import Augment
-from keras_mtnet.data.catalog import read_split
-from keras_mtnet.data.decode import VideoError, count_frames, read_frames
-from keras_mtnet.data.pipeline import ReadReport, clips, clips_from_directory, read_clip, views
-from keras_mtnet.data.synthetic import draw_dataset
-from keras_mtnet.data.videos import STRIDES, Video, Videos, read_videos
+Names load on first use: decoding and checking files need no TensorFlow.
+"""
 
-__all__ = [
-    "STRIDES",
-    "Augment",
-    "ReadReport",
-    "Video",
-    "VideoError",
-    "Videos",
-    "clips",
-    "clips_from_directory",
-    "count_frames",
-    "draw_dataset",
-    "read_clip",
-    "read_frames",
-    "read_split",
-    "read_videos",
-    "views",
-]
+import importlib
+from typing import Any
+
+# public name -> the module that defines it
+_NAMES = {
+    "STRIDES": "videos",
+    "Augment": "augment",
+    "ReadReport": "pipeline",
+    "Video": "videos",
+    "VideoCheck": "check",
+    "VideoError": "decode",
+    "Videos": "videos",
+    "check_videos": "check",
+    "clips": "pipeline",
+    "clips_from_directory": "pipeline",
+    "count_frames": "decode",
+    "draw_dataset": "synthetic",
+    "read_clip": "pipeline",
+    "read_frames": "decode",
+    "read_split": "catalog",
+    "read_videos": "videos",
+    "read_window": "decode",
+    "views": "pipeline",
+}
+
+__all__ = [*_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -131,9 +131,7 @@ def read_window(
             return first + choose(count)
         return index.nearest(choose(index.pictures(fps, first, count)) / fps, first, count)
 
-    frames, index = _read(source, choose_frames, Converter(short_side, cut))
-    damage = f"it ends after {index.count} frames ({index.damage})" if index.damage else None
-    return frames, damage
+    return _read(source, choose_frames, Converter(short_side, cut))
 
 
 # --- Reading -------------------------------------------------------------------------------------
@@ -149,33 +147,48 @@ class _NotAsIndexed(Exception):
 
 def _read(
     source: Source, choose: Callable[[FrameIndex], np.ndarray], convert: Converter
-) -> tuple[np.ndarray, FrameIndex]:
-    """The chosen frames, and the index by which they were found."""
+) -> tuple[np.ndarray, str | None]:
+    """The chosen frames, and what is damaged about the video."""
     index = frame_index(source)
     try:
-        return _read_indexed(source, index, choose(index), convert), index
+        return _read_indexed(source, index, choose(index), convert)
     except _NotAsIndexed:
         index = distrust_packets(source)
-        return _read_indexed(source, index, choose(index), convert), index
+        return _read_indexed(source, index, choose(index), convert)
 
 
 def _read_indexed(
     source: Source, index: FrameIndex, numbers: np.ndarray, convert: Converter
-) -> np.ndarray:
+) -> tuple[np.ndarray, str | None]:
     wanted, places = np.unique(numbers, return_inverse=True)
     try:
-        frames = _collect(source, index, wanted, convert)
+        frames, spoilt = _collect(source, index, wanted, convert)
     except _CannotSeek:
-        frames = _collect(source, forget_keyframes(source), wanted, convert)
+        frames, spoilt = _collect(source, forget_keyframes(source), wanted, convert)
+    damage = None
+    if index.damage:
+        damage = f"it ends after {index.count} frames ({index.damage})"
+    elif spoilt:
+        damage = f"parts of frame {spoilt[0]} are missing"
     in_order = len(places) == len(wanted) and bool((places[1:] > places[:-1]).all())
-    return frames if in_order else frames[places]
+    return frames if in_order else frames[places], damage
 
 
 def _collect(
     source: Source, index: FrameIndex, wanted: np.ndarray, convert: Converter
-) -> np.ndarray:
-    """Converts frames as they come; `wanted` are their numbers, increasing."""
-    frames = None
+) -> tuple[np.ndarray, list[int]]:
+    """Converts frames as they come.
+
+    Args:
+        source: what to read.
+        index: of its frames.
+        wanted: their numbers, increasing.
+        convert: makes arrays of them.
+
+    Returns:
+        The arrays, and the numbers of frames of which the decoder had to guess parts.
+    """
+    frames, spoilt = None, []
     with closing(_frames(source, index, wanted)) as stream:
         for place, frame in enumerate(stream):
             try:
@@ -186,7 +199,9 @@ def _collect(
             if frames is None:
                 frames = np.empty((len(wanted), *pixels.shape), "uint8")
             frames[place] = pixels
-    return frames
+            if frame.is_corrupt:
+                spoilt.append(int(wanted[place]))
+    return frames, spoilt
 
 
 def _frames(source: Source, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:

@@ -229,16 +229,25 @@ def _by_decoding(source: Source) -> FrameIndex:
         return _by_opening(pictures(source))
     ticks, damage = [], None
     with open_video(source) as (container, stream):
-        tick = float(stream.time_base or 0)
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
         try:
             for frame in container.decode(stream):
                 ticks.append(frame.pts)
         except av.FFmpegError as error:
             damage = error.strerror
+        return FrameIndex(*decoded_ticks(ticks, stream), damage=damage)
+
+
+def decoded_ticks(ticks: list[int | None], stream: av.VideoStream) -> tuple[np.ndarray, float]:
+    """Times of frames as they were decoded, and the length of a tick in seconds.
+
+    Where they cannot be right, because some are missing or go backwards, frames are taken to be
+    shown at an even rate.
+    """
+    tick = float(stream.time_base or 0)
     if not tick or None in ticks or (np.diff(ticks) <= 0).any():
-        ticks, tick = range(len(ticks)), 1 / rate
-    return FrameIndex(np.array(ticks, "int64"), tick, damage=damage)
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        return np.arange(len(ticks)), 1 / rate
+    return np.array(ticks, "int64"), tick
 
 
 def _by_opening(paths: list[str]) -> FrameIndex:

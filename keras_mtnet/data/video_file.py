@@ -151,11 +151,11 @@ def _brand(container: av.container.InputContainer) -> str:
 
 def _explain(source: Source, error: Exception) -> str:
     """Why FFmpeg could not open a file, as far as its first bytes tell."""
-    if isinstance(source, bytes):
-        head = source[:512]
-    else:
-        with open(source, "rb") as file:
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
             head = file.read(512)
+    except OSError as unreadable:
+        return str(unreadable.strerror)
     if not head:
         return "the file is empty"
     if isinstance(error, av.error.EOFError):

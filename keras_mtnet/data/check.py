@@ -1,0 +1,181 @@
+"""Reads videos to their end, and tells what is in them and what is wrong with them."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import av
+
+from keras_mtnet.data.frame_index import FrameIndex, decoded_ticks, frame_index
+from keras_mtnet.data.video_file import (
+    IMAGE_SUFFIXES,
+    NO_FRAME,
+    VideoError,
+    is_folder,
+    open_picture,
+    open_video,
+    pictures,
+)
+from keras_mtnet.data.videos import VIDEO_SUFFIXES
+
+# A file that shows less than this share of the time it announces was cut off. What is announced
+# is often a frame too long, and sound may go on for a moment.
+_WHOLE = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoCheck:
+    """What one video holds.
+
+    Attributes:
+        path: the file, or folder of pictures.
+        frames: how many frames can be decoded.
+        fps: frames per second on average, None for pictures.
+        width: of the upright frames, in pixels; None without frames.
+        height: likewise.
+        codec: how they are encoded, None where that cannot be told.
+        error: why the video is damaged or cannot be read, None for a sound one.
+    """
+
+    path: str
+    frames: int = 0
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
+    codec: str | None = None
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, str | int | float | None]:
+        return dataclasses.asdict(self)
+
+
+def check_videos(root: str, workers: int | None = None, progress: bool = False) -> list[VideoCheck]:
+    """Checks all videos below a folder.
+
+    Args:
+        root: the folder. Videos are the files with the suffix of one, and the folders that hold
+            pictures and no such file. Names that begin with a dot are passed over.
+        workers: files to read at the same time; as many as there are CPUs when None.
+        progress: show a bar on stderr.
+
+    Returns:
+        A check of each, in the order of their paths.
+
+    Raises:
+        ValueError: if there is no video, or `workers` is below 1.
+        FileNotFoundError: if there is no such folder.
+    """
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f"no such folder: {root!r}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1. Received: {workers}")
+    paths = sorted(_find_videos(root))
+    if not paths:
+        raise ValueError(f"there is no video in {root!r} (suffixes: {' '.join(VIDEO_SUFFIXES)})")
+    # Decoders give up Python's lock, so threads will do.
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        checks = pool.map(check_video, paths)
+        return list(_show_progress(checks, len(paths)) if progress else checks)
+
+
+def table(checks: list[VideoCheck]) -> str:
+    """A line for each video, and one that counts them."""
+    lines = [f"{'frames':>8}{'fps':>9}{'size':>12}  {'codec':12}path"]
+    for check in checks:
+        size = f"{check.width}x{check.height}" if check.width else "-"
+        fps = f"{check.fps:.3f}" if check.fps else "-"
+        line = f"{check.frames:8d}{fps:>9}{size:>12}  {check.codec or '-':12}{check.path}"
+        lines.append(f"{line}: {check.error}" if check.error else line)
+    faults = sum(check.error is not None for check in checks)
+    lines.append(f"{len(checks)} videos, {faults} damaged or unreadable")
+    return "\n".join(lines)
+
+
+def check_video(path: str) -> VideoCheck:
+    """Reads one video to its end, or to where it breaks off."""
+    try:
+        return _check_pictures(path) if is_folder(path) else _check_file(path)
+    except VideoError as error:
+        return VideoCheck(path, error=error.reason)
+
+
+def _find_videos(root: str) -> Iterator[str]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        names = [name for name in names if not name.startswith(".")]
+        videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+        yield from (os.path.join(folder, name) for name in videos)
+        if not videos and any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+            yield folder
+
+
+def _show_progress(checks: Iterator[VideoCheck], count: int) -> Iterator[VideoCheck]:
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(checks, "Checking", count, console=Console(stderr=True))
+
+
+def _check_pictures(folder: str) -> VideoCheck:
+    index = frame_index(folder, exact=True)
+    first = open_picture(pictures(folder)[0])
+    size = first.width, first.height
+    return VideoCheck(folder, index.count, None, *size, "pictures", index.damage)
+
+
+def _check_file(path: str) -> VideoCheck:
+    first = reason = None
+    ticks, spoilt = [], []
+    with open_video(path) as (container, stream):
+        codec = stream.codec_context.codec.canonical_name
+        announced = _announced_seconds(container, stream)
+        try:
+            for frame in container.decode(stream):
+                first = first or frame
+                if frame.is_corrupt:
+                    spoilt.append(len(ticks))
+                ticks.append(frame.pts)
+        except (av.FFmpegError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+        if first is None:
+            return VideoCheck(path, codec=codec, error=reason or NO_FRAME)
+        index = FrameIndex(*decoded_ticks(ticks, stream))
+        fps = _fps(index, stream)
+    width, height = first.width, first.height
+    if round(first.rotation / 90) % 2:
+        width, height = height, width
+    shown = index.times[-1] + 1 / fps
+    damage = _damage(index.count, reason, spoilt, shown, announced)
+    return VideoCheck(path, index.count, round(fps, 3), width, height, codec, damage)
+
+
+def _fps(index: FrameIndex, stream: av.VideoStream) -> float:
+    if index.count > 1:
+        return float((index.count - 1) / index.times[-1])
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _announced_seconds(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration is not None else None
+
+
+def _damage(
+    count: int,
+    reason: str | None,
+    spoilt: list[int],
+    shown: float,
+    announced: float | None,
+) -> str | None:
+    """What is wrong with a file that was read as far as it goes."""
+    if reason:
+        return f"it ends after {count} frames ({reason})"
+    if spoilt:
+        return f"parts of {len(spoilt)} frames are missing, first of frame {spoilt[0]}"
+    if announced and shown < _WHOLE * announced:
+        return f"it ends after {shown:.1f} of {announced:.1f} seconds"
+    return None

@@ -1,0 +1,150 @@
+"""`check-videos`: what is in files and what is wrong with them."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numbered_videos import break_packet, encode, numbered, remux
+
+from keras_mtnet import cli
+from keras_mtnet.data import VideoError, check_videos, count_frames
+from keras_mtnet.data.check import VideoCheck, check_video
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """50 frames whose packets are large enough to be damaged in part."""
+    path = tmp_path_factory.mktemp("noisy") / "a.mp4"
+    frames = np.random.default_rng(0).integers(0, 256, (50, 64, 96, 3), "uint8")
+    return encode(path, frames, "libx264", g="10")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, noisy):
+    """Sound and unsound files, in several folders."""
+    root = tmp_path_factory.mktemp("videos")
+    (root / "b" / "frames").mkdir(parents=True)
+    (root / ".hidden").mkdir()
+    times = np.arange(12) * 2
+    encode(root / "a.mp4", numbered(10), "libx264")
+    encode(root / "b" / "slow.MKV", numbered(12), "ffv1", "bgr0", times=times)
+    encode(root / "b" / "one.webm", numbered(1), "libvpx-vp9")
+    for number, frame in enumerate(numbered(3, 40, 64)):
+        encode(root / "b" / "frames" / f"{number}.png", frame[None], "png", "rgb24", update="1")
+    encode(root / ".hidden" / "no.mp4", numbered(10), "libx264")
+    (root / "list.txt").write_text("a.mp4 0\n")
+    break_packet(encode(root / "broken.mp4", numbered(30), "libx264"), 20)
+    (root / "empty.avi").write_bytes(b"")
+    return root
+
+
+def test_what_is_in_files(folder):
+    found = {check.path[len(str(folder)) + 1 :]: check for check in check_videos(str(folder))}
+    broken = "it ends after 20 frames (Invalid data found when processing input)"
+    expected = {
+        "a.mp4": (10, 25.0, 96, 64, "h264", None),
+        "b/frames": (3, None, 40, 64, "pictures", None),
+        "b/one.webm": (1, 25.0, 96, 64, "vp9", None),
+        "b/slow.MKV": (12, 12.5, 96, 64, "ffv1", None),
+        "broken.mp4": (20, 25.0, 96, 64, "h264", broken),
+        "empty.avi": (0, None, None, None, None, "the file is empty"),
+    }
+    assert list(found) == sorted(expected)
+    for name, values in expected.items():
+        assert found[name] == VideoCheck(str(folder / name), *values)
+
+
+def test_frames_of_which_parts_are_missing(noisy, tmp_path):
+    """H.264 hides such damage: nothing but the frame's own mark tells."""
+    with open(noisy, "rb") as file:
+        data = bytearray(file.read())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    path = tmp_path / "a.mp4"
+    path.write_bytes(data)
+    check = check_video(str(path))
+    assert check.frames == 50 and check.error.startswith("parts of ")
+    assert check_video(noisy).error is None
+
+
+def test_files_that_were_cut_off(noisy, tmp_path):
+    whole = remux(noisy, tmp_path / "a.mkv")
+    with open(whole, "rb") as file:
+        data = file.read()
+    # Between two packets, so that all that is there is sound.
+    kept = remux(noisy, tmp_path / "b.mkv", keep=lambda number: number < 20)
+    with open(kept, "rb") as file:
+        length = file.read().rindex(b"\x1c\x53\xbb\x6b")  # where its index of keyframes begins
+    (tmp_path / "a.mkv").write_bytes(data[:length])
+    check = check_video(whole)
+    assert 15 <= check.frames <= 25 and check.error.endswith("of 2.0 seconds")
+    assert check_video(kept).error is None
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b/slow.MKV", "broken.mp4", "b/frames"])
+def test_counts_are_those_of_decoding(folder, name):
+    assert check_video(str(folder / name)).frames == count_frames(folder / name)
+
+
+def test_unreadable_files_give_the_reason_that_reading_gives(folder):
+    with pytest.raises(VideoError) as error:
+        count_frames(folder / "empty.avi")
+    assert check_video(str(folder / "empty.avi")).error == error.value.reason
+
+
+def test_wrong_arguments(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder: 'nowhere'"):
+        check_videos("nowhere")
+    with pytest.raises(ValueError, match="there is no video in"):
+        check_videos(str(tmp_path))
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        check_videos(str(tmp_path), workers=0)
+
+
+def test_from_the_command_line(folder):
+    command = [sys.executable, "-m", "keras_mtnet.cli", "check-videos", "--root", str(folder)]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == [check.to_dict() for check in check_videos(str(folder))]
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == "keras-mtnet check-videos: error: 2 of 6 videos are damaged or unreadable"
+    assert "Traceback" not in done.stderr and "100%" in done.stderr  # the bar
+
+
+def test_table(folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["check-videos", "--root", str(folder / "b"), "--workers", "2"])
+    assert not stopped.value.code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["frames", "fps", "size", "codec", "path"]
+    assert lines[1].split() == ["3", "-", "40x64", "pictures", str(folder / "b" / "frames")]
+    assert lines[2].split() == ["1", "25.000", "96x64", "vp9", str(folder / "b" / "one.webm")]
+    assert lines[-1] == "3 videos, 0 damaged or unreadable"
+
+
+def test_no_tensorflow_is_needed():
+    """So it starts at once."""
+    script = "import sys; import keras_mtnet.data.check; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_real_files(real_data):
+    folder = real_data / "odd_and_original"
+    if not folder.is_dir():
+        pytest.skip(f"no real clips: {folder} is not there")
+    with open(folder / "manifest.csv", encoding="utf-8") as file:
+        rows = {row["file"].rstrip("/"): row for row in csv.DictReader(file)}
+    checks = {check.path[len(str(folder)) + 1 :]: check for check in check_videos(str(folder))}
+    assert set(checks) == set(rows)
+    for name, row in rows.items():
+        size = int(row["width"]), int(row["height"])
+        check = checks[name]
+        assert check.frames == int(row["frames"]), name
+        assert (check.width, check.height) == (size[::-1] if "rotated" in name else size), name
+        assert (check.error is None) == (row["decode"] == "ok"), name
+        if row["fps"]:
+            assert check.codec == row["codec"], name
+            assert check.fps == pytest.approx(float(row["fps"]), rel=0.02), name
