@@ -31,10 +31,13 @@ def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
     return order
 
 
+def _fits(count: int, frames: int, stride: int) -> bool:
+    return count > (frames - 1) * stride
+
+
 def _starts(count: int, frames: int, stride: int) -> int:
     """In how many places a window can begin: wherever it fits, anywhere if it must loop."""
-    span = (frames - 1) * stride + 1
-    return count - span + 1 if count >= span else count
+    return count - (frames - 1) * stride if _fits(count, frames, stride) else count
 
 
 def _window(start: int, count: int, frames: int, stride: int) -> np.ndarray:
@@ -70,6 +73,46 @@ def uniform_windows(count: int, frames: int, stride: int, windows: int) -> np.nd
     else:
         first = [0 if starts == count else (starts - 1) // 2]
     return np.stack([_window(start, count, frames, stride) for start in first])
+
+
+def dense_windows(count: int, frames: int, stride: int, step: int | None = None) -> np.ndarray:
+    """Windows that together see all of a video, one after the other.
+
+    Args:
+        count: number of frames in the video.
+        frames: number of frames in a window.
+        stride: distance of neighbouring frames of a window.
+        step: from where a window begins to where the next one does; when None, so far that they
+            follow each other without overlap.
+
+    Returns:
+        Frame numbers, int64 `(windows, frames)`; how many depends on the video. The last window
+        ends with the video. Where the video is shorter than a window, there is one, which loops.
+    """
+    step = frames * stride if step is None else step
+    last = _starts(count, frames, stride) - 1 if _fits(count, frames, stride) else 0
+    starts = np.append(np.arange(0, last, step), last)
+    return np.stack([_window(start, count, frames, stride) for start in starts])
+
+
+def segment_frames(count: int, frames: int, draws: np.ndarray | float = 0.5) -> np.ndarray:
+    """One frame of each of `frames` equal parts of a video.
+
+    Args:
+        count: number of frames in the video.
+        frames: number of parts.
+        draws: `(frames,)` in [0, 1), where in its part each frame is, for training; by default the
+            middle, for tests.
+
+    Returns:
+        Frame numbers, int64 `(frames,)`, never decreasing. Where the video has fewer frames than
+        there are parts, some come several times.
+
+    Source: Wang et al., Temporal Segment Networks, 2016.
+    """
+    parts = np.arange(frames)
+    last = -(-(parts + 1) * count // frames) - 1  # of each part; rounding must not go beyond
+    return np.minimum(((parts + draws) * count / frames).astype("int64"), last)
 
 
 def random_box(height: int, width: int, size: int, u: float, v: float) -> tuple[int, int]:

@@ -1,4 +1,9 @@
-"""Windows and boxes, against values worked out by hand."""
+"""Windows and boxes, against values worked out by hand; the same in any process."""
+
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -35,6 +40,56 @@ def test_random_windows_begin_everywhere_equally_often():
 def test_uniform_windows(count, windows, starts):
     expected = [[(start + 2 * i) % count for i in range(4)] for start in starts]
     assert sampling.uniform_windows(count, 4, 2, windows).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "count, step, starts",
+    [
+        (24, None, [0, 8, 16, 17]),  # the last one ends with the video
+        (23, None, [0, 8, 16]),
+        (7, None, [0]),
+        (8, None, [0, 1]),
+        (5, None, [0]),  # loops
+        (12, 2, [0, 2, 4, 5]),
+        (30, 20, [0, 20, 23]),
+    ],
+)
+def test_dense_windows(count, step, starts):
+    windows = sampling.dense_windows(count, 4, 2, step)
+    assert windows.tolist() == [[(start + 2 * i) % count for i in range(4)] for start in starts]
+
+
+@pytest.mark.parametrize("count", [4, 7, 16, 31, 100])
+def test_dense_windows_see_everything(count):
+    assert set(sampling.dense_windows(count, 4, 1).ravel()) == set(range(count))
+
+
+@pytest.mark.parametrize(
+    "count, frames, expected",
+    [
+        (12, 4, [1, 4, 7, 10]),
+        (10, 4, [1, 3, 6, 8]),
+        (4, 4, [0, 1, 2, 3]),
+        (2, 4, [0, 0, 1, 1]),
+        (1, 3, [0, 0, 0]),
+        (9, 1, [4]),
+    ],
+)
+def test_segments_in_the_middle(count, frames, expected):
+    assert sampling.segment_frames(count, frames).tolist() == expected
+
+
+@pytest.mark.parametrize("count, frames", [(97, 8), (8, 8), (5, 8), (1000, 3)])
+def test_random_segments(count, frames):
+    draws = np.random.default_rng(0).random((2000, frames))
+    draws[:2] = [[0.0] * frames, [np.nextafter(1.0, 0.0)] * frames]
+    chosen = np.stack([sampling.segment_frames(count, frames, each) for each in draws])
+    assert chosen.min() == 0 and chosen.max() == count - 1
+    parts = np.arange(frames) * count / frames
+    assert (chosen >= np.floor(parts)).all()
+    assert (chosen <= np.ceil(parts + count / frames) - 1).all()
+    assert (np.diff(chosen, axis=1) >= 0).all()
+    assert count > 100 or set(chosen.ravel()) == set(range(count))  # every frame has its turn
 
 
 def test_random_box_stays_inside_and_reaches_the_edges():
@@ -92,3 +147,49 @@ def test_random_area_is_uniform_in_area_and_log_aspect():
 def test_random_area_that_never_fits_is_cut_to_the_frame():
     box = sampling.random_area(10, 100, (1.0, 1.0), (1.0, 1.0), np.full(22, 0.5))
     assert box == (0, 34, 10, 32)  # 32 x 32 pixels, in the middle
+
+
+_SAMPLES = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("sampling", sys.argv[1])
+sampling = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sampling)
+first, step, end, count = map(int, sys.argv[2:])
+for number in range(first, end, step):
+    epoch, place = divmod(number, count)
+    draws = sampling.sample_generator(7, number).random(8)
+    print(json.dumps([
+        number,
+        int(sampling.epoch_order(7, epoch, count)[place]),
+        sampling.random_window(90, 4, 3, draws[0]).tolist(),
+        sampling.segment_frames(90, 4, draws[4:]).tolist(),
+        sampling.random_box(120, 160, 112, draws[1], draws[2]),
+    ]))
+"""
+
+
+def _samples(shares, end=46, count=10):
+    """Samples of 4.6 epochs of 10 videos, by a process for each share (first number, step)."""
+    arguments = [sys.executable, "-c", _SAMPLES, sampling.__file__]
+    jobs = [
+        subprocess.Popen(
+            [*arguments, str(first), str(step), str(end), str(count)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": str(place)},
+        )
+        for place, (first, step) in enumerate(shares)
+    ]
+    lines = [line for job in jobs for line in job.communicate()[0].splitlines()]
+    assert not any(job.returncode for job in jobs)
+    return sorted(json.loads(line) for line in lines)
+
+
+def test_samples_are_the_same_in_any_process():
+    """In one, in eight, and in one that begins in the middle, as after a restart."""
+    one = _samples([(0, 1)])
+    assert [sample[0] for sample in one] == list(range(46))
+    assert sorted(sample[1] for sample in one[10:20]) == list(range(10))
+    assert _samples([(share, 8) for share in range(8)]) == one
+    assert _samples([(17, 1)]) == one[17:]
+    assert len({tuple(sample[2]) for sample in one}) > 30  # they differ from each other
