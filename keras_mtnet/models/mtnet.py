@@ -234,10 +234,11 @@ def _build_size(
     model: str, variant: str | None, options: dict[str, Any], **arguments: Any
 ) -> keras.Model:
     if arguments["weights"] is not None:
-        from keras_mtnet.weights import choose_variant
+        from keras_mtnet.weights import check_name, choose_variant
 
+        variant = choose_variant(model, variant, arguments["weights"])
         names = ("weights", "include_top", "classes")
-        variant = choose_variant(model, variant, **{name: arguments[name] for name in names})
+        check_name(model, variant, **{name: arguments[name] for name in names})
     variant = variant or "paper"
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {sorted(VARIANTS)}. Received: {variant!r}")

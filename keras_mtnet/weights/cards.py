@@ -18,12 +18,12 @@ def card(entry: Entry, made: str | None = None) -> str:
     clip = f"{entry.frames} frames of {entry.size}x{entry.size}"
     clip += f", one frame in {entry.stride}" if entry.stride else ""
     rows = {
-        "Model": f"{entry.model}, `variant={entry.variant!r}`: {entry.blocks} blocks {entry.stage_depths}",
+        "Model": f"{entry.model}, `variant={entry.variant!r}`, blocks {entry.stage_depths}",
         "Trained on": f"{entry.dataset}, {entry.classes} classes",
         "Clips": clip,
-        "Preprocessing": entry.preprocessing,
+        "Preprocessing": entry.preprocessing or "`keras_mtnet.preprocess_input`",
         "Labels": entry.labels,
-        "Accuracy": f"top-1 {entry.top1} %, top-5 {entry.top5} %" if entry.top1 else "not known",
+        "Accuracy": f"top-1 {entry.top1} %, top-5 {entry.top5} %" if entry.top1 else "",
         "Protocol": entry.protocol,
         "Measured by": entry.measured_by,
         "File": f"`{entry.file}`" + _size(entry),

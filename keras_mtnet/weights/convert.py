@@ -143,6 +143,7 @@ def _entry(model: str, dataset: str) -> Entry:
         frames=config.frames,
         size=config.size,
         file="",
+        preprocessing="not known",
         notes="The registry does not list this checkpoint: nothing else is known of it.",
     )
 

@@ -45,6 +45,8 @@ def load_weights(model: keras.Model, weights: str | os.PathLike) -> list[str]:
         entry = registry.find_blocks(weights, wanted.variant, wanted.blocks)
         path = locate_entry(entry)
         verify(path, entry.sha256)
+        if entry.preprocessing:
+            logging.warning("weights=%r expect other clips. %s", weights, entry.preprocessing)
     else:
         path = locate(weights)
         verify(path)
@@ -65,35 +67,51 @@ def load_weights(model: keras.Model, weights: str | os.PathLike) -> list[str]:
 
 
 def choose_variant(
-    model: str,
-    variant: str | None,
-    weights: str | os.PathLike | None,
-    include_top: bool = False,
-    classes: int = 0,
+    model: str, variant: str | None, weights: str | os.PathLike | None
 ) -> str | None:
     """Returns the variant of a network that weights were trained for.
 
     Args:
         model: `"MTNetS"`, `"MTNetM"`, `"MTNetL"`; `"MTNet"` has no variants.
         variant: the variant asked for; None for that of the weights.
-        weights: as in `load_weights`.
-        include_top, classes: of the network to be built.
+        weights: as in `load_weights`. The file of a name need not be there.
 
     Returns:
         `"paper"`, `"released"`, or, if nothing decides it, None.
 
     Raises:
-        ValueError: if the weights are of another variant than the one asked for, or if a name of
-            the registry has another number of classes than a network with a classifier.
+        ValueError: if the weights are of another variant than the one asked for.
         OSError: as `load_weights` does.
     """
     if weights is None or model == "MTNet":
         return variant
+    if registry.is_name(weights):
+        return registry.find(weights, model, variant).variant
+    stored = identify(weights, model)
+    if variant and stored.variant and variant != stored.variant:
+        raise ValueError(f"weights={weights!r} are of {stored}. Received: variant={variant!r}")
+    return variant or stored.variant
+
+
+def check_name(
+    model: str,
+    variant: str | None,
+    weights: str | os.PathLike | None,
+    include_top: bool,
+    classes: int,
+) -> None:
+    """Refuses, before a network is built, a name of the registry that it cannot take.
+
+    Args:
+        model, variant, weights: as in `choose_variant`. Other weights than names always pass.
+        include_top, classes: of the network to be built.
+
+    Raises:
+        ValueError: if a classifier has another number of classes than the one of the registry.
+        FileNotFoundError: if the file is not there; says how to get it.
+    """
     if not registry.is_name(weights):
-        stored = identify(weights, model)
-        if variant and stored.variant and variant != stored.variant:
-            raise ValueError(f"weights={weights!r} are of {stored}. Received: variant={variant!r}")
-        return variant or stored.variant
+        return
     entry = registry.find(weights, model, variant)
     if include_top and classes != entry.classes:
         raise ValueError(
@@ -102,7 +120,7 @@ def choose_variant(
             f"or include_top=False; for a new classifier on them, build without weights and call "
             f"keras_mtnet.weights.load_weights(model, {weights!r})."
         )
-    return entry.variant
+    locate_entry(entry)
 
 
 def identify(weights: str | os.PathLike, model: str) -> Identity:

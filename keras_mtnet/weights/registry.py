@@ -25,7 +25,7 @@ class Entry:
             frame of the video.
         file: its name, in the folder of published weights or in the cache.
         options: arguments that the network needs, as `stage_filters` for an `MTNet`.
-        preprocessing: how clips must be prepared.
+        preprocessing: how clips must be prepared, if not by `preprocess_input` alone.
         labels: the order of the classes.
         url: where it is downloaded from; None where nobody hosts it.
         sha256, size_bytes: of the file; None where everybody converts their own.
