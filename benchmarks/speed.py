@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any
 
 from speed_contenders import Contender, cores
-from speed_contenders.turns import Failed, Row, environment, run_rounds, table, take_turns
+from speed_contenders.turns import Failed, Row, environment, header, run_rounds, table, take_turns
 
 BACKENDS = ("tensorflow", "jax", "torch")
 NAMES = {
@@ -311,15 +311,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     here, rows = machine(), []
-    for name in options.only:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        rows += MEASURES[name](options)
     print(", ".join(f"{key} {value}" for key, value in here.items()))
-    print(table(rows))
-    if options.json:
-        result = {"machine": here, "options": vars(options)}
-        result["rows"] = [dataclasses.asdict(row) for row in rows]
-        Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+    print(header(), flush=True)
+    for name in options.only:  # each is shown and written when it is done: all take an hour
+        measured = MEASURES[name](options)
+        print(table(measured), flush=True)
+        rows += measured
+        if options.json:
+            result = {"machine": here, "options": vars(options)}
+            result["rows"] = [dataclasses.asdict(row) for row in rows]
+            Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -198,40 +198,34 @@ def run_rounds(
     return list(seconds)
 
 
+# Column -> its width and how a row's figure is written there.
+COLUMNS = {
+    "median": (8, lambda row: _figure(row.median, ".3f")),
+    "least": (8, lambda row: _figure(row.least, ".3f")),
+    "quartiles": (15, lambda row: "-".join(_figure(q, ".3f") for q in row.quartiles or ())),
+    "ratio": (6, lambda row: _figure(row.ratio, ".2f")),
+    "params": (10, lambda row: _figure(row.params, ",")),
+    "GMACs": (6, lambda row: _figure(row.macs and row.macs / 1e9, ".2f")),
+    "MB": (6, lambda row: _figure(row.memory_mb, ",.0f")),
+    "graph": (7, lambda row: _figure(row.graph_operations, ",")),
+}
+
+
+def header() -> str:
+    return "  ".join([" " * 36, *(name.rjust(width) for name, (width, _) in COLUMNS.items())])
+
+
 def table(rows: Sequence[Row]) -> str:
-    header = ("", "median", "least", "quartiles", "ratio", "params", "GMACs", "MB", "graph", "")
-    lines = []
+    """Lines of a table, grouped by what was measured; `header()` goes above the first."""
+    lines, measure = [], None
     for row in rows:
-        quartiles = row.quartiles and "{:.3f}-{:.3f}".format(*row.quartiles)
-        lines.append(
-            (
-                f"  {row.contender}",
-                _figure(row.median, ".3f"),
-                _figure(row.least, ".3f"),
-                quartiles or "",
-                _figure(row.ratio, ".2f"),
-                _figure(row.params, ","),
-                _figure(row.macs and row.macs / 1e9, ".2f"),
-                _figure(row.memory_mb, ",.0f"),
-                _figure(row.graph_operations, ","),
-                row.note,
-            )
-        )
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header) - 1)]
-    printed, measure = [_line(header, widths)], None
-    for row, line in zip(rows, lines, strict=True):
         if row.measure != measure:
             measure = row.measure
-            printed.append(measure)
-        printed.append(_line(line, widths))
-    return "\n".join(printed)
+            lines.append(measure)
+        figures = [written(row).rjust(width) for width, written in COLUMNS.values()]
+        lines.append("  ".join([f"  {row.contender:34}", *figures, row.note]).rstrip())
+    return "\n".join(lines)
 
 
 def _figure(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *figures, note = cells
-    figures = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
-    return "  ".join([first.ljust(widths[0]), *figures, note]).rstrip()
