@@ -40,7 +40,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speed_contenders import Contender, cores
+from speed_contenders import IN_PYTORCH, Contender, cores
 from speed_contenders.turns import Failed, Row, environment, header, run_rounds, table, take_turns
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -81,8 +81,7 @@ def measure_training(options: argparse.Namespace) -> list[Row]:
 def contender(
     options: argparse.Namespace, network: str, task: str, batch: int, clip: Sequence[int], **kwargs
 ) -> Contender:
-    others = Contender(network, task, batch, clip).in_pytorch
-    kwargs = {"backend": "torch" if others else options.backend, **kwargs}
+    kwargs = {"backend": "torch" if network in IN_PYTORCH else options.backend, **kwargs}
     model = "tiny" if options.quick else "MTNetM"
     return Contender(network, task, batch, clip, model, reference=options.reference, **kwargs)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CLASSES = 101
+IN_PYTORCH = ("authors", "x3d")  # networks of others; ours run on any backend
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Contender:
     @property
     def in_pytorch(self) -> bool:
         """Whether this is somebody else's network, which is in PyTorch."""
-        return self.network in ("authors", "x3d")
+        return self.network in IN_PYTORCH
 
 
 @dataclass
