@@ -19,6 +19,16 @@ from absl.flags import argparse_flags
 from keras_mtnet.training.recipe import MODELS, RECIPES, Recipe
 
 PROGRAM = "keras-mtnet"
+# argument of `pack` -> type, default, help
+PACKING = {
+    "shards": (int, 64, "number of files"),
+    "short_side": (int, 320, "make frames smaller, to this short side; none larger"),
+    "quality": (int, 85, "of the JPEGs, 1 to 100"),
+    "fps": (float, None, "keep pictures at this rate (default: all frames)"),
+    "workers": (int, None, "files written at the same time (default: number of CPUs)"),
+    "shard_index": (int, 0, "which part of the files to write, from 0"),
+    "shard_count": (int, 1, "of how many parts, on as many machines"),
+}
 VIEWS = {"clips": (10, "clips spread over a video"), "crops": (3, "crops of each clip")}
 
 
@@ -161,6 +171,23 @@ def _convert_weights(arguments: argparse.Namespace) -> None:
     print(f"Wrote {path}")
 
 
+def _pack(arguments: argparse.Namespace) -> None:
+    with _quiet():
+        from keras_mtnet.data import pack
+    options = {name: getattr(arguments, name) for name in ("annotations", *PACKING)}
+    packed = pack(arguments.data, arguments.root, arguments.output, **options)
+    for name, reason in packed.unreadable.items():
+        print(f"unreadable: {name}: {reason}")
+    print(", ".join(f"{count} {what}" for what, count in packed.counts.items()))
+    if packed.unfinished:
+        done = packed.info.shards - len(packed.unfinished)
+        print(
+            f"{done} of {packed.info.shards} shards are in {arguments.output}; others are to come"
+        )
+    else:
+        print(f"The set is complete: use --root {arguments.output}")
+
+
 def _check_videos(arguments: argparse.Namespace) -> None:
     from keras_mtnet.data.check import check_videos, table
 
@@ -189,7 +216,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     adds = (
         *(_add_info, _add_train, _add_evaluate, _add_predict, _add_export),
-        *(_add_check_videos, _add_convert_weights),
+        *(_add_pack, _add_check_videos, _add_convert_weights),
     )
     for add in adds:
         add(commands)
@@ -307,6 +334,25 @@ def _add_convert_weights(commands: Any) -> None:
         help="file to write: .weights.h5, or .pth or .safetensors on the way back (default: where "
         "weights='hacs' finds it)",
     )
+
+
+def _add_pack(commands: Any) -> None:
+    parser = _add_command(
+        commands, "pack", _pack, "write a data set as JPEG frames into a few files, to read it fast"
+    )
+    settings = _settings()
+    _add_setting(parser, settings["data"], default=settings["data"].default)
+    parser.add_argument("--root", required=True, metavar="DIR", help="folder of the videos")
+    _add_setting(parser, settings["annotations"], default=None)
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder of the packed set; goes on where it was stopped",
+    )
+    for name, (parse, default, help) in PACKING.items():
+        otherwise = "" if default is None else f" (default: {default})"
+        parser.add_argument(f"--{name}", type=parse, default=default, help=help + otherwise)
 
 
 def _add_check_videos(commands: Any) -> None:

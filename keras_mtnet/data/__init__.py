@@ -20,6 +20,7 @@ _NAMES = {
     "clips_from_directory": "pipeline",
     "count_frames": "decode",
     "draw_dataset": "synthetic",
+    "pack": "packing.writer",
     "read_clip": "pipeline",
     "read_frames": "decode",
     "read_split": "catalog",

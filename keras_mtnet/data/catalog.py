@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from keras_mtnet.data.datasets import csv_file, folder, hacs, hmdb51, kinetics, moments, ucf101
 from keras_mtnet.data.datasets.lists import Listing, Part
+from keras_mtnet.data.packing.manifest import is_packed
+from keras_mtnet.data.packing.reader import read_packed
 from keras_mtnet.data.videos import Video, Videos
 
 SUBSETS = ("train", "test", "all")
@@ -49,7 +51,8 @@ def read_split(
             - `"moments"`: `training/<class>/<video>`, `validation/<class>/<video>` and
               `trainingSet.csv`, `validationSet.csv`, `moments_categories.txt`.
             Each has a module in `keras_mtnet/data/datasets` that tells the details.
-        root: folder of the videos.
+        root: folder of the videos, or of a packed set: see `pack`. That brings its own lists, and
+            its data set need not be named: `"folder"` stands for any.
         annotations: folder of the lists. When None, `root` and the folder under which they are
             usually unpacked (`ucfTrainTestlist`, `testTrainMulti_7030_splits`, `HACS_v1.1.1`,
             `annotations`), in `root` or beside it, are tried.
@@ -75,6 +78,9 @@ def read_split(
         raise ValueError(f"subset must be one of {list(SUBSETS)}. Received: {subset!r}")
     if split != 1 and dataset not in SEVERAL_SPLITS:
         raise ValueError(f"{dataset} has one split, split=1. Received: split={split}")
+    if is_packed(root):
+        part = Part(root, annotations, split, subset, validation_split, seed)
+        return read_packed(dataset, part)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"no such folder: {root!r}")
     if annotations is not None and not os.path.exists(annotations):

@@ -69,7 +69,9 @@ class Converter:
         if kind not in self._chains:
             self._chains[kind] = self._make_chains(frame, turns)
         parts = [chain(frame) for chain in self._chains[kind]]
-        return parts[0] if self._cut is None else np.stack(parts)
+        if self._cut is None:
+            return parts[0]
+        return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
     def _make_chains(self, frame: av.VideoFrame, turns: int) -> "list[_Chain]":
         upright = (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)

@@ -23,6 +23,7 @@ from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.convert import Box, Cut
 from keras_mtnet.data.decode import VideoError, read_window
 from keras_mtnet.data.mixing import mix_batch
+from keras_mtnet.data.packing.reader import PackedVideo, read_packed_window
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.videos import Video, Videos
 
@@ -136,7 +137,8 @@ def clips(
 
     calls = parallel_calls or os.cpu_count()
     numbers = tf.data.Dataset.counter(start_step * batch_size) if repeat else _epochs(count)
-    batches = reader.map_batches(numbers.batch(batch_size), video, read, (), 2, calls)
+    ahead = -(-calls // batch_size) + 1  # enough batches to keep all readers busy
+    batches = reader.map_batches(numbers.batch(batch_size), video, read, (), ahead, calls)
     if augment.changes_pixels:
         change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
         batches = batches.map(change, num_parallel_calls=2, deterministic=True)
@@ -326,7 +328,10 @@ class _Reader:
 
         Damage is reported, or raised where `strict`.
         """
-        parts, damage = read_window(video.path, choose, None, video.start, video.end, cut)
+        if isinstance(video, PackedVideo):
+            parts, damage = read_packed_window(video, choose, cut)
+        else:
+            parts, damage = read_window(video.path, choose, None, video.start, video.end, cut)
         if damage and self.strict:
             raise VideoError(video.name, damage)
         if damage:
