@@ -178,24 +178,38 @@ def test_finished_shards_are_left_alone(originals, packed, tmp_path):
     assert untouched == {path.name for path in folder.glob("shard-00002*")}
 
 
+# The command, but slow enough to be caught at work: half a second a shard.
+SLOWLY = """
+import sys, time
+import tensorflow as tf
+from keras_mtnet import cli
+encode = tf.io.encode_jpeg
+tf.io.encode_jpeg = lambda *args, **options: (time.sleep(0.003), encode(*args, **options))[1]
+cli.main(sys.argv[1:])
+"""
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes(originals, packed, tmp_path):
     """SIGKILL while it writes, twice; then to the end."""
     folder = tmp_path / "packed"
-    command = [sys.executable, "-m", "keras_mtnet.cli", "pack", "--root", originals]
-    command += ["--output", folder, "--shards", "3", "--quality", "95", "--workers", "1"]
+    arguments = ["pack", "--root", originals, "--output", folder]
+    arguments += ["--shards", "3", "--quality", "95", "--workers", "1"]
 
     def finished():
         return len(list(folder.glob("shard-*.json")))
 
     for kill in range(2):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOWLY, *arguments], stdout=subprocess.DEVNULL
+        )
         # Once a further shard is done, the next one has begun.
         while process.poll() is None and finished() <= kill:
-            time.sleep(0.001)
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert finished() < 3 and not (folder / "manifest.json").exists()
     assert finished() > 0
+    command = [sys.executable, "-m", "keras_mtnet.cli", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "shards are there already" in done.stdout and "The set is complete" in done.stdout
