@@ -39,7 +39,7 @@ def _normalise(x: Any, mean: Any, inverse: Any, gamma: Any, beta: Any) -> Any:
     scale = inverse * gamma
 
     def gradient(*args: Any, upstream: Any = None) -> tuple[Any, ...]:
-        upstream = (args if upstream is None else upstream)[0]
+        upstream = args[0] if upstream is None else upstream  # PyTorch names it
         of_beta = ops.sum(upstream, AXES)
         of_gamma = ops.sum(upstream * centred, AXES) * inverse
         share = scale / _positions(x)

@@ -58,7 +58,7 @@ def soft_average(*taps: Any) -> Any:
 
     def gradient(*args: Any, upstream: Any = None) -> tuple[Any, ...]:
         # dy / dx_i = w_i (1 + x_i - y)
-        upstream = (args if upstream is None else upstream)[0]
+        upstream = args[0] if upstream is None else upstream  # PyTorch names it
         factor = upstream * scale
         rest = factor * (1.0 - mean)
         return tuple(share * (factor * d + rest) for share, d in zip(shares, below, strict=True))
