@@ -7,11 +7,17 @@ largest difference of the logits, and of the gradient of the loss with respect t
 over the largest value. Both networks run in single and in double precision. In single precision
 rounding switches some of the many ReLUs near zero, and the gradient then jumps: the last columns
 show by how much PyTorch differs from itself.
+
+`--fresh` goes the way of a user: it saves a checkpoint as the authors' training does, converts it
+with `keras-mtnet convert-weights`, and loads it by `weights="hacs"` in a new process.
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +32,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "vectors"))
 import authors
 import keras
 import tensorflow as tf
+import torch
 
 from keras_mtnet.layers.window_pooling import AveragePool
 from keras_mtnet.models import build
@@ -35,26 +42,36 @@ CLIPS = {"16x112x112": (16, 112, 112), "16x111x97": (16, 111, 97)}
 LABEL = 7
 COLUMNS = ("logits", "gradient", "logits, double", "gradient, double", "PyTorch", "PyTorch's")
 
+FRESH = """
+import sys
+import numpy as np
+import keras_mtnet as mt
+model = getattr(mt, sys.argv[1])(weights="hacs", classifier_activation=None)
+np.save(sys.argv[3], model(np.load(sys.argv[2])))
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--authors", required=True, help="checkout of the authors' repository")
     parser.add_argument("--models", default="S,M,L")
+    parser.add_argument("--fresh", action="store_true", help="by a file and in a new process")
     parser.add_argument("--json", help="file to write the numbers to")
     flags = parser.parse_args()
     module = authors.load(Path(flags.authors) / "network" / "MTnet.py")
-    print("  ".join(["model ", "clip      ", *(f"{name:>16}" for name in COLUMNS)]), flush=True)
+    columns, compare = (("logits",), by_file) if flags.fresh else (COLUMNS, in_memory)
+    print("  ".join(["model ", "clip      ", *(f"{name:>16}" for name in columns)]), flush=True)
     rows = []
     for letter in flags.models.split(","):
         for row in compare(module, letter):
             rows.append(row)
-            figures = (f"{row[name]:16.1e}" for name in COLUMNS)
+            figures = (f"{row[name]:16.1e}" for name in columns)
             print("  ".join([row["model"], f"{row['clip']:10}", *figures]), flush=True)
     if flags.json:
         Path(flags.json).write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def compare(module: Any, letter: str) -> Iterator[dict[str, Any]]:
+def in_memory(module: Any, letter: str) -> Iterator[dict[str, Any]]:
     net = authors.randomise(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
     state = {key: value.numpy().copy() for key, value in net.state_dict().items()}
     for name, shape in CLIPS.items():
@@ -66,6 +83,32 @@ def compare(module: Any, letter: str) -> Iterator[dict[str, Any]]:
         figures = [difference(a[i], b[i]) for a, b in pairs for i in (0, 1)]
         row = dict(zip(COLUMNS, figures, strict=True))
         yield {"model": f"MTNet{letter}", "clip": name, **row}
+
+
+def by_file(module: Any, letter: str) -> Iterator[dict[str, Any]]:
+    net = authors.randomise(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint, clip, logits = (f"{folder}/{name}" for name in ("a.pth", "x.npy", "y.npy"))
+        state = {f"module.{key}": value for key, value in net.state_dict().items()}
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1).state_dict()
+        torch.save({"epoch": 1, "state_dict": state, "optimizer": optimizer}, checkpoint)
+        environment = {**os.environ, "KERAS_MTNET_HOME": f"{folder}/home"}
+        convert = (
+            "-m",
+            "keras_mtnet.cli",
+            "convert-weights",
+            checkpoint,
+            "--model",
+            f"MTNet{letter}",
+        )
+        subprocess.run([sys.executable, *convert], env=environment, check=True)
+        for name, shape in CLIPS.items():
+            np.save(clip, authors.clip(3, 1, *shape))
+            load = (sys.executable, "-c", FRESH, f"MTNet{letter}", clip, logits)
+            subprocess.run(load, env=environment, check=True)
+            theirs, _ = authors.run(net, np.load(clip), [LABEL])
+            row = {"model": f"MTNet{letter}", "clip": name}
+            yield {**row, "logits": difference(np.load(logits), theirs)}
 
 
 def run(model: str, state: Any, x: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:

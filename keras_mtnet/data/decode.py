@@ -18,6 +18,7 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
+from keras_mtnet.data import mpeg4
 from keras_mtnet.data.convert import Converter, Cut
 from keras_mtnet.data.frame_index import (
     FrameIndex,
@@ -271,10 +272,14 @@ def _by_time(
     missing = set(index.ticks[wanted].tolist())
     start = int(index.ticks[first])
     context = stream.codec_context
-    for packet in container.demux(stream) if key is None else _seek(container, stream, index, key):
-        # An empty packet asks for the frames that a decoder holds back.
-        needed = not packet.size or packet.is_keyframe or packet.pts in missing
-        context.skip_frame = "NONREF" if index.reordered and not needed else "DEFAULT"
+    packets = container.demux(stream) if key is None else _seek(container, stream, index, key)
+    if index.order is not None:
+        packets = _with_times(packets, stream, index.order)
+    for packet in packets:
+        if index.reordered:
+            # An empty packet asks for the frames that a decoder holds back.
+            needed = not packet.size or packet.is_keyframe or packet.pts in missing
+            context.skip_frame = "DEFAULT" if needed else "NONREF"
         for frame in packet.decode():
             if frame.interlaced_frame and context.name == "h264":
                 raise _NotAsIndexed("a packet may be half a frame")
@@ -283,7 +288,7 @@ def _by_time(
                     continue  # it needs frames before the keyframe
                 _check_keyframe(frame, start)
                 key = None
-            in_order = frame.pts in coming if index.reordered else frame.pts == next(coming)
+            in_order = frame.pts in coming if index.reordered else frame.pts == next(coming, None)
             if not in_order:
                 raise _NotAsIndexed("frames come in another order")
             if frame.pts in missing:
@@ -292,6 +297,16 @@ def _by_time(
                 if not missing:
                     return
     raise _NotAsIndexed("frames are missing")
+
+
+def _with_times(
+    packets: Iterator[av.Packet], stream: av.VideoStream, order: np.ndarray
+) -> Iterator[av.Packet]:
+    """Packets whose time is the number of their frame."""
+    for place, packet in enumerate(mpeg4.one_frame_each(packets, stream)):
+        if packet.size:
+            packet.pts = int(order[place])
+        yield packet
 
 
 def _seek(
@@ -304,9 +319,12 @@ def _seek(
     middle = int(index.ticks[(numbers[key] + end) // 2])
     # mp4 takes times of decoding for those of showing: in between two keyframes that is harmless.
     for stamp in (middle, tick):
-        container.seek(stamp, stream=stream)
-        packets = container.demux(stream)
-        packet = next(packets)
+        try:
+            container.seek(stamp, stream=stream)
+            packets = container.demux(stream)
+            packet = next(packets)
+        except av.FFmpegError as error:
+            raise _CannotSeek from error
         if packet.pts == tick and (packet.pos, packet.size) == tuple(index.keys.packets[key]):
             yield packet
             yield from packets

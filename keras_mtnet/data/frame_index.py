@@ -14,6 +14,7 @@ from collections import OrderedDict
 import av
 import numpy as np
 
+from keras_mtnet.data import mpeg4
 from keras_mtnet.data.video_file import (
     NO_FRAME,
     Source,
@@ -26,7 +27,7 @@ from keras_mtnet.data.video_file import (
 )
 
 # Codecs that put every frame in a packet of its own. MPEG-4 part 2 (DivX, XviD) does so only where
-# no packet is a placeholder for a B-frame packed into its neighbour; those are a few bytes long.
+# no packet is a placeholder, for a B-frame or for a frame left out; those are a few bytes long.
 _PACKET_IS_FRAME = {
     *("h264", "hevc", "vp9", "av1", "mpeg1video", "mpeg2video"),
     *("mjpeg", "ffv1", "prores", "dnxhd"),
@@ -61,6 +62,7 @@ class FrameIndex:
         by_packets: whether `ticks` are the times of packets, by which the frames that a decoder
             gives can be told apart. Otherwise they have to be counted from the start.
         reordered: whether packets come in another order than their frames are shown in.
+        order: int64 `(frames,)`, which frame each packet holds, where packets have no times.
         keys: frames at which decoding can begin, besides the first.
         damage: why the video ends before its last packet, None for a sound one.
     """
@@ -69,6 +71,7 @@ class FrameIndex:
     tick: float
     by_packets: bool = False
     reordered: bool = False
+    order: np.ndarray | None = None
     keys: Keyframes = dataclasses.field(default_factory=Keyframes)
     damage: str | None = None
 
@@ -83,7 +86,8 @@ class FrameIndex:
 
     @property
     def nbytes(self) -> int:
-        return self.ticks.nbytes + self.keys.numbers.nbytes + self.keys.packets.nbytes
+        arrays = (self.ticks, self.order, self.keys.numbers, self.keys.packets)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def segment(self, start: float | None, end: float | None) -> tuple[int, int]:
         """First frame and number of frames of the part from `start` to `end` seconds."""
@@ -132,7 +136,8 @@ def frame_index(source: Source, exact: bool = False) -> FrameIndex:
     key = _key(source, exact)
     index = _INDEXES.get(key)
     if index is None:
-        index = (None if exact else _by_packets(source)) or _by_decoding(source)
+        index = None if exact else _by_packets(source) or _by_types(source)
+        index = index or _by_decoding(source)
         if not index.count:
             broken = f"no frame can be decoded ({index.damage})"
             raise VideoError(source_name(source), broken if index.damage else NO_FRAME)
@@ -198,7 +203,7 @@ def _by_packets(source: Source) -> FrameIndex | None:
         return None
     seekable = container_name in (_MP4, _MKV, _AVI)
     keys = _keyframes(shown, ticks) if seekable else Keyframes()
-    return FrameIndex(ticks, tick, True, reordered, keys)
+    return FrameIndex(ticks, tick, True, reordered, keys=keys)
 
 
 def _one_frame_each(codec: str, packets: list[tuple]) -> bool:
@@ -219,6 +224,29 @@ def _keyframes(packets: list[tuple], ticks: np.ndarray) -> Keyframes:
         return Keyframes()
     numbers = np.searchsorted(ticks, [pts for pts, *_ in keys])
     return Keyframes(numbers, np.array([key[1:3] for key in keys], "int64"))
+
+
+def _by_types(source: Source) -> FrameIndex | None:
+    """Counts the frames of DivX and XviD, which tell their order though not their times."""
+    if is_folder(source):
+        return None
+    with open_video(source) as (container, stream):
+        if container.format.name != _AVI or stream.codec_context.codec.canonical_name != "mpeg4":
+            return None
+        try:
+            packets = [
+                (mpeg4.frame_type(packet), packet.size)
+                for packet in mpeg4.one_frame_each(container.demux(stream), stream)
+                if packet.size
+            ]
+        except (av.FFmpegError, IndexError):
+            return None
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+    types = [kind for kind, _ in packets]
+    if types[:1] != [0] or any(size <= _LONGEST_PLACEHOLDER for _, size in packets):
+        return None
+    order = mpeg4.frame_order(types)
+    return FrameIndex(np.arange(len(order)), 1 / rate, True, reordered=True, order=order)
 
 
 # --- By decoding ---------------------------------------------------------------------------------

@@ -176,6 +176,12 @@ def test_frames_are_counted_where_packets_tell_too_little(tmp_path, steps, name,
     assert steps[-1] == "by_count"
 
 
+def test_b_frames_in_an_avi_are_known_by_their_type(tmp_path, steps):
+    path = encode(tmp_path / "a.avi", numbered(60), "mpeg4", b_frames=2)
+    assert check_every_way_to_read(path) == 60
+    assert steps == []  # nothing is counted, and there is no time to seek by
+
+
 def test_keyframes_that_are_none(tmp_path, steps):
     """The list of keyframes renamed away, every frame of an mp4 passes for one."""
     options = {"x265-params": "keyint=20:bframes=3:log-level=none"}
@@ -366,6 +372,18 @@ def dump(path, size, wanted):
         frames = itertools.islice(container.decode(video=0), max(wanted) + 1)
         kept = [frame for number, frame in enumerate(frames) if number in wanted]
     return [np.rot90(f.to_ndarray(format="rgb24"), round(f.rotation / 90)) for f in kept]
+
+
+def test_real_divx_and_xvid(real_data, steps):
+    """Original files with B-frames packed into other packets."""
+    folders = [real_data / "ut_interaction", real_data / "odd_and_original"]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.avi"))]
+    packed = [path for path in paths if d.frame_index(path).order is not None]
+    if not packed:
+        pytest.skip(f"no real clips: none with packed B-frames in {real_data}")
+    for path in packed[::10]:
+        assert check_every_way_to_read(str(path)) == d.frame_index(path).count
+    assert steps == []
 
 
 def test_frames_of_real_files(real_data):

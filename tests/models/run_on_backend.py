@@ -12,7 +12,7 @@ from pathlib import Path
 
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     sys.modules["tensorflow"] = None
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 
 import keras
 import numpy as np
@@ -57,6 +57,17 @@ def released():
     return keras.ops.concatenate([keras.ops.mean(y, (1, 2, 3)) for y in block(streams)], -1)
 
 
+def trained():
+    """Weights of a small model after a step: hand-written gradients pass through each backend."""
+    inputs = keras.Input((8, 6, 6, 8))
+    x = layers.MTConv(8, ratio=0.5)(inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling3D()(x))
+    reference.randomise(model, scale=0.7)
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
+    model.train_on_batch(clip((3, 8, 6, 6, 8)), np.ones((3, 8), "float32"))
+    return np.concatenate([np.ravel(keras.ops.convert_to_numpy(w)) for w in model.weights])
+
+
 def main(path):
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
     assert layers.MTConv and mt.MTNetM
@@ -64,6 +75,7 @@ def main(path):
     for cell in CELLS:
         results[f"network/{cell}"] = network(cell)(clip((2, 8, 12, 12, 3)))
     results["released"] = released()
+    results["trained"] = trained()
     pixels = keras.ops.convert_to_tensor(np.arange(12, dtype="uint8").reshape(4, 3))
     results["preprocessed"] = mt.preprocess_input(pixels)
     np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})
