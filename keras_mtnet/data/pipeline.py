@@ -34,11 +34,13 @@ class ReadReport:
     Attributes:
         failed: dict from video name to the reason why nothing of it could be used.
         damaged: dict from video name to what is wrong, of videos used as far as they can be read.
+        left_out: numbers of the first samples of batches in which nothing could be read.
     """
 
     def __init__(self):
         self.failed: dict[str, str] = {}
         self.damaged: dict[str, str] = {}
+        self.left_out: set[int] = set()
         self._lock = threading.Lock()
 
     def add_failed(self, name: str, reason: str) -> None:
@@ -72,7 +74,8 @@ def clips(
     augment: str | Augment = "none",
     one_hot: bool = False,
     repeat: bool = False,
-    start_step: int = 0,
+    start_sample: int = 0,
+    steps: int | None = None,
     strict: bool = False,
     report: ReadReport | None = None,
     parallel_calls: int | None = None,
@@ -99,7 +102,9 @@ def clips(
             `one_hot=True` for the test clips as well.
         repeat: go on for ever, in full batches. Otherwise each iteration over the result is the
             next epoch, 0, 1, 2, ..., whose last batch holds what is left.
-        start_step: the batch to begin with, for `repeat` only.
+        start_sample: number of the sample to begin with, for `repeat` only: after k batches of B it
+            is k * B, counting those that were left out.
+        steps: end after so many batches, counting those left out; for `repeat` only.
         strict: raise at the first video that is unreadable or damaged, naming it and the reason.
         report: collects such videos; a new one when None.
         parallel_calls: clips read at the same time; as many as there are CPUs when None.
@@ -113,8 +118,11 @@ def clips(
     """
     _check_videos(videos)
     _check_positive("batch_size", batch_size)
-    if start_step and not repeat:
-        raise ValueError(f"start_step needs repeat=True. Received: start_step={start_step}")
+    if (start_sample or steps is not None) and not repeat:
+        raise ValueError(
+            "start_sample and steps need repeat=True. "
+            f"Received: start_sample={start_sample}, steps={steps}"
+        )
     stride = videos.stride if stride is None else stride
     report = ReadReport() if report is None else report
     augment = find_augment(augment)
@@ -136,9 +144,12 @@ def clips(
         return reader.random_clip(video, sampling.sample_generator(seed, number).random(26))
 
     calls = parallel_calls or os.cpu_count()
-    numbers = tf.data.Dataset.counter(start_step * batch_size) if repeat else _epochs(count)
+    numbers = tf.data.Dataset.counter(start_sample) if repeat else _epochs(count)
+    numbers = numbers.batch(batch_size)
+    if steps is not None:
+        numbers = numbers.take(steps)
     ahead = -(-calls // batch_size) + 1  # enough batches to keep all readers busy
-    batches = reader.map_batches(numbers.batch(batch_size), video, read, (), ahead, calls)
+    batches = reader.map_batches(numbers, video, read, (), ahead, calls)
     if augment.changes_pixels:
         change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
         batches = batches.map(change, num_parallel_calls=2, deterministic=True)
@@ -385,6 +396,8 @@ class _Reader:
             list(threads.map(read_one, range(len(numbers))))
             if readable.all():
                 return found, labels, numbers
+            if not readable.any():
+                self.report.left_out.add(int(numbers[0]))
             return found[readable], labels[readable], numbers[readable]
 
         def read_in_graph(numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:

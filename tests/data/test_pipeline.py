@@ -127,10 +127,12 @@ def test_repeat_goes_on_with_the_epochs_in_full_batches(videos):
     )
 
 
-def test_start_step_continues_the_stream(videos):
+def test_start_sample_continues_the_stream(videos):
     options = {"training": True, "repeat": True, **SMALL}
     whole = take(clips(videos, **options), 9)
-    assert_same(take(clips(videos, start_step=7, **options), 2), whole[7:])
+    assert_same(take(clips(videos, start_sample=7 * 6, **options), 2), whole[7:])
+    part = clips(videos, start_sample=2 * 6, steps=3, **options)
+    assert_same(list(part.as_numpy_iterator()), whole[2:5])
 
 
 def test_crops_and_flips_vary_and_are_the_same_for_all_frames(tmp_path):
@@ -231,7 +233,9 @@ def test_unreadable_files_do_not_move_the_others(broken):
 
 
 def test_a_batch_without_readable_files_is_left_out(broken):
-    assert [len(y) for _, y in take(clips(broken, 4, 2, 32, 1), 9)] == [1] * 5
+    batches = clips(broken, 4, 2, 32, 1)
+    assert [len(y) for _, y in take(batches, 9)] == [1] * 5
+    assert batches.report.left_out == {1, 2, 5}
 
 
 def test_views_leave_out_unreadable_videos(broken):
@@ -275,8 +279,8 @@ def test_numbers_must_be_positive(videos, name):
 
 
 def test_other_wrong_arguments(videos):
-    with pytest.raises(ValueError, match="start_step needs repeat"):
-        clips(videos, start_step=3)
+    with pytest.raises(ValueError, match="start_sample and steps need repeat"):
+        clips(videos, start_sample=3)
     with pytest.raises(ValueError, match="no videos"):
         clips(videos[:0])
     with pytest.raises(ValueError, match="crops must be at least 1"):
@@ -323,7 +327,7 @@ def test_augmented_batches_are_those_of_the_seed(videos, augment):
     """Whatever is read in parallel, and after a restart in the middle."""
     options = {"training": True, "repeat": True, "augment": AUGMENTS[augment], "seed": 1, **SMALL}
     whole = take(clips(videos, parallel_calls=1, **options), 8)
-    assert_same(take(clips(videos, parallel_calls=5, start_step=3, **options), 5), whole[3:])
+    assert_same(take(clips(videos, parallel_calls=5, start_sample=3 * 6, **options), 5), whole[3:])
     plain = take(clips(videos, training=True, repeat=True, seed=1, **SMALL), 8)
     assert any((x != other).any() for (x, _), (other, _) in zip(whole, plain, strict=True))
 

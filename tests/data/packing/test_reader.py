@@ -133,7 +133,10 @@ def test_the_same_batches_whatever_the_parallelism_and_after_a_restart(packed):
     options = {"training": True, "repeat": True, "seed": 1, **SMALL}
     whole = take(clips(videos, parallel_calls=1, **options), 8)
     assert_same(take(clips(videos, parallel_calls=5, **options), 8), whole)
-    assert_same(take(clips(videos, parallel_calls=2, start_step=5, **options), 3), whole[5:])
+    assert_same(
+        take(clips(videos, parallel_calls=2, start_sample=5 * SMALL["batch_size"], **options), 3),
+        whole[5:],
+    )
 
 
 def test_views_and_directories(originals, packed):
