@@ -72,7 +72,7 @@ def locate_entry(entry: registry.Entry) -> Path:
             f"weights={entry.name!r} of {entry.model}: nobody hosts a Keras file, so you convert "
             f"it once. Download the authors' checkpoint {entry.checkpoint} and run: keras-mtnet "
             f"convert-weights CHECKPOINT --model {entry.model} --dataset {entry.dataset} (it "
-            f"writes {home() / entry.file})."
+            f"writes {home() / entry.file} and needs pip install 'keras-mtnet[convert]')."
         )
     return _once(entry.url, home() / entry.file, entry.sha256)
 
@@ -116,6 +116,8 @@ def _once(url: str, path: Path, sha256: str | None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_name(f".{path.name}.lock")):
             if not path.is_file():
+                for left in path.parent.glob(f".*.{path.name}"):  # by a process that was killed
+                    left.unlink()
                 fetch(url, path, sha256)
     return path
 

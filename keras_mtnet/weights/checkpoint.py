@@ -70,7 +70,7 @@ def _read_torch(path: Path) -> Any:
             f"{path} is damaged, or holds more than tensors, which could only be read by executing "
             "what is in it; nothing was executed. Ask its author for the state dict alone."
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # damage makes the reader stumble in many ways
         raise ValueError(f"{path} is damaged, or no PyTorch checkpoint: {error}") from error
 
 

@@ -91,13 +91,15 @@ def _from_torch(source: Path, model: str, dataset: str, output: str | os.PathLik
         network.save_weights(beside)
         entry = dataclasses.replace(
             entry,
+            name=entry.name if output is None else "",  # a name finds its own file only
             file=target.name,
             sha256=sha256_of(beside),
             size_bytes=beside.stat().st_size,
         )
         made = (
             f"converted by keras-mtnet {__version__} from `{source.name}`, whose SHA-256 is "
-            f"`{sha256_of(source)}`"
+            f"`{sha256_of(source)}`, which nobody states for the published checkpoint: whether it "
+            "is that one could not be checked"
         )
         write_text(target.with_name(card_name(target.name)), card(entry, made))
         write_sha256(target, entry.sha256)

@@ -19,6 +19,7 @@ from keras_mtnet.files import write_beside
 from keras_mtnet.weights.checksum import CHUNK, write_sha256
 
 TIMEOUT = 30.0  # seconds without a byte
+MEGABYTE = 1_000_000
 LARGEST = 4 << 30  # bytes; the largest network has a tenth of that
 SIGNATURES = {".h5": b"\x89HDF\r\n\x1a\n", ".keras": b"PK\x03\x04"}
 
@@ -107,7 +108,8 @@ def _copy(response: Any, path: Path) -> tuple[str, str | None]:
     length = int(length) if length and length.isdigit() else None
     name = os.path.basename(urlsplit(response.url).path)
     print(f"Downloading {name} ({_megabytes(length)}) from {urlsplit(response.url).netloc}")
-    bar = keras.utils.Progbar(length, unit_name="byte") if sys.stdout.isatty() else None
+    seen = sys.stdout.isatty() or "ipykernel" in sys.modules
+    bar = keras.utils.Progbar(length and -(-length // MEGABYTE), unit_name="MB") if seen else None
     digest, size = hashlib.sha256(), 0
     with open(path, "wb") as file:
         while chunk := response.read(CHUNK):
@@ -117,11 +119,11 @@ def _copy(response: Any, path: Path) -> tuple[str, str | None]:
             if size > LARGEST:
                 raise ConnectionError(f"it is larger than {_megabytes(LARGEST)}")
             if bar:
-                bar.update(size)
+                bar.update(-(-size // MEGABYTE))
     if length is not None and size != length:
         raise ConnectionError(f"it ended after {size} of {length} bytes")
     return digest.hexdigest(), response.checksum
 
 
 def _megabytes(size: int | None) -> str:
-    return "size unknown" if size is None else f"{size / 1e6:.1f} MB"
+    return "size unknown" if size is None else f"{size / MEGABYTE:.1f} MB"

@@ -89,6 +89,8 @@ def check_contained(group: h5py.Group, depth: int = 0) -> None:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"{name!r} is a link to elsewhere")
         item = group[name]
+        if h5py.h5o.get_info(item.id).rc > 1:  # groups in a ring would never end
+            raise ValueError(f"{name!r} is in it more than once")
         if isinstance(item, h5py.Group):
             check_contained(item, depth + 1)
         elif item.external or item.is_virtual:

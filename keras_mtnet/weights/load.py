@@ -55,7 +55,7 @@ def load_weights(model: keras.Model, weights: str | os.PathLike) -> list[str]:
         before = model.get_weights()
         try:
             left_out = _load_what_fits(model, hdf5, wanted, stored)
-        except (ValueError, KeyError, OSError) as error:
+        except Exception as error:  # HDF5 and Keras stumble over damage in many ways
             model.set_weights(before)  # Keras may have loaded a part
             raise ValueError(
                 f"{path} is damaged, or holds the weights of another network than {model.name} "
@@ -152,7 +152,7 @@ def _opened(path: Path) -> Iterator[tuple[Path, Identity]]:
             with h5py.File(hdf5) as file:
                 identity.check_contained(file)
                 stored = identity.of_file(file)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # HDF5 and zip stumble over damage in many ways
             raise ValueError(f"{path} is damaged, or no file of Keras weights: {error}") from error
         yield hdf5, stored
 

@@ -114,12 +114,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.redirect(f"/storage/{NAME}", X_Linked_Etag=f'"{self.server.etag}"')
 
 
-@pytest.fixture
-def server(network, tmp_path_factory):
+@pytest.fixture(scope="module")
+def body(network, tmp_path_factory):
+    """A file of weights."""
     path = tmp_path_factory.mktemp("server") / NAME
     network.save_weights(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def server(body):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.body, server.mode, server.paths = path.read_bytes(), "good", []
+    server.body, server.mode, server.paths = body, "good", []
     server.sha256 = server.etag = hashlib.sha256(server.body).hexdigest()
     server.wake = threading.Event()
     server.root = f"http://127.0.0.1:{server.server_port}"
@@ -262,6 +268,25 @@ print("ready", flush=True)
 load_weights(model, sys.argv[1])
 print(sum(float(abs(w).sum()) for w in model.get_weights()))
 """
+
+
+def test_progress(server, home, monkeypatch, capsys):
+    """A line in logs; a bar, in megabytes, where somebody looks on."""
+    locate(server.url)
+    size = f"{len(server.body) / 1e6:.1f} MB"
+    place = server.root.removeprefix("http://")
+    assert capsys.readouterr().out == f"Downloading {NAME} ({size}) from {place}\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    locate(f"{server.url}?again")
+    assert "1/1" in capsys.readouterr().out
+
+
+def test_after_a_kill(server, home):
+    """What a killed process left is removed by the next download of the same file."""
+    path = locate(server.url)
+    path.rename(path.with_name(f".0123abcd.{NAME}"))
+    assert locate(server.url) == path
+    assert files(home) == [NAME, f"{NAME}.sha256"]
 
 
 def test_two_processes_at_once(server, network):

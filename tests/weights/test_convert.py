@@ -4,6 +4,7 @@ That the numbers are those of the authors' own network is tests/models/test_rele
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def test_to_another_file(checkpoint, network, tmp_path, home):
     assert not home.exists()
     model = mt.MTNetS(weights=output, classes=5)
     np.testing.assert_allclose(model(clip()), network(clip()), rtol=1e-5, atol=1e-6)
+    # No name finds it there.
+    assert "MTNetS(weights='PATH')" in output.with_name("mine.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["back.safetensors", "back.pth"])
@@ -176,6 +179,27 @@ def test_damaged(tiny, tmp_path, name):
         convert_weights(path, "MTNetS", "fives")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         convert_weights(tmp_path / f"nowhere{path.suffix}", "MTNetS", "fives")
+
+
+@pytest.mark.parametrize("old_format", [True, False])
+def test_damage_inside(tiny, network, home, tmp_path, old_format):
+    """PyTorch stumbles over each part of its files with another error; here it is one."""
+    torch = pytest.importorskip("torch")
+    state = {key: torch.from_numpy(value) for key, value in to_state_dict(network).items()}
+    path = tmp_path / "net.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=not old_format)
+    whole = path.read_bytes()
+    storages = re.findall(rb"\d{12,}", whole) if old_format else []  # numbered by addresses
+    for part in (b"storage", b"fc.bias", b"torch._utils", *storages[:1]):
+        path.write_bytes(whole.replace(part, b"9" * len(part), 1))
+        with pytest.raises(ValueError, match=r"damaged|missing: fc\.bias"):
+            convert_weights(path, "MTNetS", "fives")
+    assert bool(storages) == old_format
+    for keep in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(ValueError, match=f"{path} is damaged"):
+            convert_weights(path, "MTNetS", "fives")
+    assert not home.exists()
 
 
 def test_from_keras_needs_an_output(checkpoint):

@@ -159,6 +159,20 @@ def test_a_damaged_file(saved, tmp_path, keep):
         load_weights(narrow(), damaged)
 
 
+@pytest.mark.parametrize("part", [b"HEAP", b"TREE", b"SNOD", b"\x89HDF"])
+def test_damage_inside(saved, tmp_path, part):
+    """HDF5 stumbles over each of its structures with another error; here it is one."""
+    _, path = saved
+    damaged = tmp_path / "damaged.weights.h5"
+    damaged.write_bytes(Path(path).read_bytes().replace(part, b"XXXX"))
+    fresh = narrow()
+    before = fresh.get_weights()
+    with pytest.raises(ValueError, match=r"damaged\.weights\.h5 is damaged"):
+        load_weights(fresh, damaged)
+    for now, then in zip(fresh.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 def test_a_text_file(tmp_path):
     path = tmp_path / "text.weights.h5"
     path.write_text("not weights")
@@ -257,7 +271,7 @@ def test_float16_storage(saved, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["external link", "soft link", "external data", "virtual", "huge", "deep"]
+    "kind", ["external link", "soft link", "external data", "virtual", "huge", "deep", "ring"]
 )
 def test_a_file_that_is_not_contained(tmp_path, kind):
     elsewhere = tmp_path / "elsewhere.h5"
@@ -278,6 +292,8 @@ def test_a_file_that_is_not_contained(tmp_path, kind):
             layers.create_virtual_dataset("x", layout)
         elif kind == "huge":
             layers.create_dataset("x", (1 << 30,), "float32", chunks=(1 << 20,))
+        elif kind == "ring":  # two ways at each level: 2^32 groups to look at
+            layers["a"] = layers["b"] = layers
         else:
             for _ in range(100):
                 layers = layers.create_group("g")
