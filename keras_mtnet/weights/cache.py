@@ -52,7 +52,8 @@ def locate(weights: str | os.PathLike) -> Path:
     if not path.name.endswith(ENDINGS):
         raise ValueError(
             f"weights must be a file that ends in {' or '.join(ENDINGS)} (model.save_weights "
-            f"writes the first). Received: {text!r}"
+            "writes the first; keras-mtnet convert-weights makes it of a PyTorch checkpoint). "
+            f"Received: {text!r}"
         )
     return path
 

@@ -117,7 +117,8 @@ def check_name(
         raise ValueError(
             f"weights={weights!r} of {model} come with a classifier of {entry.classes} classes "
             f"({entry.dataset}). Received: classes={classes}. Build with classes={entry.classes} "
-            f"or include_top=False; for a new classifier on them, build without weights and call "
+            f"or include_top=False; for a new classifier on them, build {model}(variant="
+            f"{entry.variant!r}, classes={classes}) and call "
             f"keras_mtnet.weights.load_weights(model, {weights!r})."
         )
     locate_entry(entry)
