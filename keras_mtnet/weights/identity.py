@@ -11,6 +11,7 @@ from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
 from keras_mtnet.models.configs import VARIANTS
 
 HEAD = "predictions"  # the one layer that depends on the number of classes
+TOP = ("head_fc", HEAD)  # dense layers at the end; the released networks have the second alone
 # Keras names the parts of a file after the class of the layer.
 _BLOCKS = {"paper": (MTBlock, "mt_block"), "released": (TwoStreamMTBlock, "two_stream_mt_block")}
 
@@ -71,10 +72,11 @@ def of_file(file: h5py.File) -> Identity:
         (key for key in layers if re.fullmatch(r"dense(_\d+)?", key)),
         key=lambda key: (len(key), key),
     )
+    names = dict(zip(reversed(dense), reversed(TOP), strict=False))
     top, classes = {}, None
     for key in dense:
         tensors = layers[key]["vars"]
-        name = tensors.attrs.get("name", key)  # absent in files of old Keras
+        name = tensors.attrs.get("name", names.get(key, key))  # old Keras wrote no names
         parts = zip(("kernel", "bias"), tensors.values(), strict=False)
         top[name] = ", ".join(f"{name}/{part} {tensor.shape}" for part, tensor in parts)
         classes = tensors["0"].shape[-1]

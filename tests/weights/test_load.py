@@ -256,6 +256,8 @@ def test_float16_storage(saved, tmp_path):
         def copy(name, item):
             if isinstance(item, h5py.Dataset):
                 target.create_dataset(name, data=item[()].astype("float16"))
+            else:
+                target.require_group(name)  # old Keras misses the empty ones
 
         source.visititems(copy)
     fresh = narrow()
