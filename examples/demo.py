@@ -26,19 +26,6 @@ from keras_mtnet.data.synthetic import draw_dataset
 from keras_mtnet.models import preprocess_input
 
 GROUPS, CLIPS_PER_GROUP, TEST_GROUPS = 12, 4, 3
-RECIPE = {
-    "data": "folder",
-    "model": "MTNet",
-    "stage_filters": (24, 48),
-    "stage_depths": (1, 1),
-    "dropout_rate": 0.2,
-    "frames": 16,
-    "stride": 2,
-    "size": 64,
-    "batch_size": 8,
-    "epochs": 16,
-    "learning_rate": 0.05,
-}
 
 # Reads the export in a process of its own that has TensorFlow and NumPy and nothing else.
 SERVE = """
@@ -62,9 +49,9 @@ def main() -> None:
     draw_dataset(str(videos), GROUPS, CLIPS_PER_GROUP, TEST_GROUPS, seed=arguments.seed)
 
     step(2, f"Training an MTNet, to {run}")
-    settings = {**RECIPE, "epochs": arguments.epochs or RECIPE["epochs"]}
-    recipe = mt.training.Recipe(root=str(videos), output=str(run), seed=arguments.seed, **settings)
-    mt.training.train(recipe)
+    recipe = mt.training.RECIPES["demo"]
+    changes = {"epochs": arguments.epochs or recipe.epochs, "seed": arguments.seed}
+    mt.training.train(recipe.replace(root=str(videos), output=str(run), **changes))
 
     step(3, "Testing with 4 views a video")
     model, config = mt.training.load_run(run)
@@ -143,7 +130,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--output", default="runs/demo", help="a new folder (default: runs/demo)")
     parser.add_argument("--seed", type=int, default=0, help="of videos and weights (default: 0)")
-    parser.add_argument("--epochs", type=int, help=f"default: {RECIPE['epochs']}")
+    parser.add_argument("--epochs", type=int, help="default: 16")
     return parser.parse_args()
 
 

@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         arguments.function(arguments)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"{PROGRAM}: {stop or 'stopped'}", file=sys.stderr)
         return 130
     except Exception as error:
         if flags.FLAGS.verbosity >= 1:
@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _one_line(error: Exception) -> str:
     """What went wrong; errors that this package does not raise itself also by their type."""
     text = " ".join(str(error).split())
-    if isinstance(error, ValueError | OSError | ImportError) and text:
+    if isinstance(error, ValueError | OSError | ImportError | FloatingPointError) and text:
         return text
     return f"{type(error).__name__}: {text} (--verbosity=1 shows where)"
 
@@ -88,7 +88,7 @@ def _train(arguments: argparse.Namespace) -> None:
     recipe = RECIPES[arguments.recipe].replace(**given)
     with _quiet():
         from keras_mtnet.training import train
-    run = train(recipe, logical_cpus=arguments.logical_cpus)
+    run = train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
     print(f"The run is in {run}. Test it with several views a video:")
     print(f"  {PROGRAM} evaluate --run {run} --root {recipe.root}")
 
@@ -99,14 +99,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from keras_mtnet.data import read_split
         from keras_mtnet.evaluation import evaluate_views
         from keras_mtnet.training import load_run
-        from keras_mtnet.training.run import check_missing
     model, config = load_run(arguments.run, best=arguments.best)
     trained = config.recipe
     names = ("data", "root", "annotations", "split")
     place = {name: getattr(arguments, name) or getattr(trained, name) for name in names}
     dataset = place.pop("data")
     videos = read_split(dataset, **place, subset=arguments.subset, seed=trained.seed)
-    check_missing(videos, arguments.skip_missing)
+    if videos.missing:
+        named = f"{len(videos.missing)} listed videos are missing, e.g. {videos.missing[0]}"
+        if not videos:
+            raise FileNotFoundError(f"There is nothing to test: {named}")
+        print(f"Warning: {named}; they are not counted.", file=sys.stderr)
     if videos.class_names != config.class_names:
         known, found = (", ".join(c.class_names[:3]) for c in (config, videos))
         raise ValueError(
@@ -270,6 +273,11 @@ def _add_train(commands: Any) -> None:
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         _add_setting(groups[title], field, required=name in ("root", "output"))
+    groups["checkpoints"].add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --output from its last checkpoint; begin it if there is none",
+    )
     groups["machine"].add_argument(
         "--logical_cpus",
         type=int,
@@ -290,7 +298,6 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--subset", choices=("train", "test", "all"), default="test", help="(default: %(default)s)"
     )
-    _add_setting(parser, settings["skip_missing"], default=False)
     _add_views(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON only")
     parser.add_argument("--picture", metavar="FILE", help="draw the confusion matrix")
@@ -396,7 +403,8 @@ def _add_setting(
     meta = field.metadata
     text, _, otherwise = meta["help"].partition(";")
     if field.default is False:
-        parser.add_argument(f"--{field.name}", action="store_true", default=default, help=text)
+        switch = argparse.BooleanOptionalAction
+        parser.add_argument(f"--{field.name}", action=switch, default=default, help=text)
         return
     shown = otherwise.strip() or ("required" if required else f"default: {_show(field.default)}")
     parser.add_argument(

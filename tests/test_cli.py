@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_help_needs_no_tensorflow(capfd):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--precision {float32,mixed_float16,mixed_bfloat16}" in done.stdout
+    assert "--precision {float32,mixed_float16,mixed_bfloat16,auto}" in done.stdout
     status, out, _ = run(capfd, "--help")
     assert status == 0
     assert all(name in out for name in ("info", "train", "evaluate", "predict", "export"))
@@ -77,13 +78,13 @@ def test_flags_override_the_recipe(capfd, monkeypatch, tmp_path):
     monkeypatch.delattr("keras_mtnet.training.train")
     status, _, err = run(
         *(capfd, "train", "--recipe", "ucf101", "--root", "UCF-101", "--output", "o"),
-        *("--epochs", 3, "--ratio", "3/4", "--skip_missing", "--logical_cpus", 2),
+        *("--epochs", 3, "--ratio", "3/4", "--multigrid", "--logical_cpus", 2),
     )
     assert status == 0, err
     ((recipe,), keywords) = seen[0]
     assert (recipe.data, recipe.model, recipe.backbone_rate) == ("ucf101", "MTNetM", 0.1)
-    assert (recipe.epochs, recipe.ratio, recipe.skip_missing) == (3, 0.75, True)
-    assert keywords == {"logical_cpus": 2}
+    assert (recipe.epochs, recipe.ratio, recipe.multigrid) == (3, 0.75, True)
+    assert keywords == {"resume": False, "logical_cpus": 2}
 
 
 def test_evaluate(trained, drawn, capfd, tmp_path):
@@ -98,6 +99,19 @@ def test_evaluate(trained, drawn, capfd, tmp_path):
     )
     result = json.loads(out)  # nothing but JSON
     assert status == 0 and result["scored"] == 16 and result["chance"] == 1 / 8
+
+
+def test_evaluate_counts_missing_videos(trained, drawn, tmp_path, capfd):
+    for name in ("classInd.txt", "trainlist01.txt", "testlist01.txt"):
+        shutil.copy(drawn / name, tmp_path)
+    with open(tmp_path / "testlist01.txt", "a") as file:
+        file.write("Fall/v_Fall_g99_c01.avi\n")
+    views = ("--clips", 1, "--crops", 1)
+    status, out, err = run(
+        *(capfd, "evaluate", "--run", trained, *views, "--root", drawn, "--annotations", tmp_path)
+    )
+    assert status == 0 and "16 of 16 videos scored" in out
+    assert "1 listed videos are missing, e.g. Fall/v_Fall_g99_c01.avi; they are not counted" in err
 
 
 def test_evaluate_refuses_other_classes(trained, tmp_path, capfd):
@@ -144,26 +158,15 @@ def test_export(trained, capfd, tmp_path):
 # --- Bad input: one line on stderr, exit status 1 or 2, nothing written ------------------------
 
 
-def missing_list(drawn: Path, folder: Path) -> Path:
-    folder.mkdir()
-    for name in ("classInd.txt", "trainlist01.txt", "testlist01.txt"):
-        (folder / name).write_text((drawn / name).read_text())
-    with open(folder / "testlist01.txt", "a") as file:
-        file.write("Fall/v_Fall_g99_c01.avi\n")
-    return folder
-
-
 def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
     (tmp_path / "empty").mkdir()
     (tmp_path / "one" / "only").mkdir(parents=True)
     (tmp_path / "one" / "only" / "a.mp4").write_text("not a video")
     (tmp_path / "file").write_text("")
-    lists = missing_list(drawn, tmp_path / "lists")
     before = sorted(str(p) for p in tmp_path.rglob("*"))
     cases = [
         ("no class folder", {"--root": tmp_path / "empty"}),
         ("at least two classes", {"--root": tmp_path / "one"}),
-        ("1 of 17 listed videos are missing: Fall/v_Fall_g99_c01.avi", {"--annotations": lists}),
         ("cannot be made", {"--output": tmp_path / "file" / "run"}),
         ("not empty; nothing in it was touched", {"--output": trained}),
         ("ratio must be in (0, 1]. Received: ratio=1.5", {"--ratio": 1.5}),
@@ -187,7 +190,7 @@ def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
         ("expected TxHxW, as 16x256x256, not '16x256'", ("info", "MTNetS", "--input", "16x256")),
         ("--root, --output", ("train",)),
         ("invalid choice: 'onnx'", ("export", "--run", "r", "--output", "o", "--format", "onnx")),
-        ("unrecognized arguments: --resume", ("train", "--root", "r", "--output", "o", "--resume")),
+        ("unrecognized arguments: --resum", ("train", "--root", "r", "--output", "o", "--resum")),
         (
             "invalid int value: 'many'",
             ("train", "--root", "r", "--output", "o", "--epochs", "many"),

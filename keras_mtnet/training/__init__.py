@@ -10,9 +10,9 @@ from typing import Any
 _NAMES = {
     "Recipe": "recipe",
     "RECIPES": "recipe",
-    "LayerwiseSGD": "schedules",
-    "RunConfig": "run",
-    "load_run": "run",
+    "LayerwiseSGD": "optimizer",
+    "RunConfig": "run_folder",
+    "load_run": "run_folder",
     "train": "run",
 }
 

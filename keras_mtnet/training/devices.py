@@ -60,6 +60,33 @@ def _split_cpu(logical_cpus: int) -> None:
         ) from error
 
 
+def resolve_precision(name: str) -> str:
+    """The precision to compute in: `"auto"` is what the GPU is fast in, float32 without one.
+
+    Raises:
+        ValueError: if the device lacks it.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    # Tensor cores take float16 from compute capability 7 on, and bfloat16 from 8 on.
+    capability = details.get("compute_capability", (0, 0))
+    if name == "auto":
+        if not gpus or capability < (7, 0):
+            return "float32"
+        return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
+    if name == "mixed_float16" and not gpus:
+        raise ValueError(
+            "precision='mixed_float16' needs a GPU, and there is none. Use float32, or "
+            "mixed_bfloat16 on a CPU that has it."
+        )
+    if name == "mixed_bfloat16" and gpus and capability < (8, 0):
+        raise ValueError(
+            "precision='mixed_bfloat16' needs a GPU of compute capability 8.0 or more. This one "
+            f"has {'.'.join(map(str, capability))}: use mixed_float16."
+        )
+    return name
+
+
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
     """Layers that are made inside compute in this precision."""

@@ -1,12 +1,10 @@
-"""The learning rate of every step, and SGD with a rate of its own for every layer."""
+"""The learning rate of every step."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-
-from keras_mtnet.training.recipe import Recipe
+from keras import ops
 
 
 def warmup_cosine(
@@ -41,82 +39,37 @@ def warmup_cosine(
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class LayerwiseSGD(keras.optimizers.SGD):
-    """SGD whose weight decay spares what it should, with a rate factor for chosen weights.
+class ScaledByEpoch(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a factor that changes with the epoch. See `scaled_by_epoch`."""
 
-    One step on a weight w with gradient g, rate r, factor f and momentum buffer m:
+    def __init__(self, schedule: Any, starts: Sequence[int], factors: Sequence[float]) -> None:
+        super().__init__()
+        self.schedule = keras.optimizers.schedules.deserialize(schedule)
+        self.starts, self.factors = list(starts), list(factors)
 
-        g = g + l2 * w                        (not for the names in `no_decay`)
-        m = momentum * m - f * r * g
-        w = w + momentum * m - f * r * g      (Nesterov; else w + m)
-
-    `l2` is the classic weight decay, which goes through the momentum, as in PyTorch's SGD and in
-    the published video recipes. Keras' own `weight_decay` subtracts `rate * weight_decay * w`
-    beside the momentum, which at momentum 0.9 decays a tenth as much; it is left at None here.
-
-    Args:
-        learning_rate: a float or a schedule.
-        momentum: of the buffer.
-        nesterov: look-ahead momentum.
-        l2: classic weight decay.
-        no_decay: last parts of variable names without decay; by default biases and the scale and
-            offset of batch normalisation.
-        factors: pairs (pattern, factor). The first pattern that `re.search` finds in a variable's
-            path multiplies its rate; 1 where none fits. Factor 0 leaves a weight as it is.
-        **kwargs: those of `keras.optimizers.SGD`: clipping, averages, accumulation.
-    """
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.01,
-        momentum: float = 0.9,
-        nesterov: bool = True,
-        l2: float = 0.0,
-        no_decay: Sequence[str] = ("bias", "gamma", "beta"),
-        factors: Sequence[tuple[str, float]] = (),
-        name: str = "layerwise_sgd",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, name=name, **kwargs)
-        self.l2 = float(l2)
-        self.no_decay = tuple(no_decay)
-        self.factors = tuple((str(pattern), float(factor)) for pattern, factor in factors)
-
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Makes the momentum buffers and looks up what holds for each variable."""
-        if self.built:
-            return
-        super().build(variables)
-        # By position, as update_step() gets the backend's variable, which knows no path.
-        self._rate_factors = tuple(self.rate_factor(v.path) for v in variables)
-        self._decays = tuple(0.0 if v.name in self.no_decay else self.l2 for v in variables)
-
-    def rate_factor(self, path: str) -> float:
-        """The factor on the rate of the variable at `path`, e.g. `"predictions/kernel"`."""
-        return next((f for pattern, f in self.factors if re.search(pattern, path)), 1.0)
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates one variable; under tf.distribute the gradient is already summed."""
-        index = self._get_variable_index(variable)
-        if self._rate_factors[index] == 0.0:
-            return
-        if self._decays[index]:
-            gradient = gradient + self._decays[index] * keras.ops.cast(variable, gradient.dtype)
-        super().update_step(gradient, variable, learning_rate * self._rate_factors[index])
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "int32")
+        epoch = ops.sum(ops.cast(ops.convert_to_tensor(self.starts, "int32") <= step, "int32")) - 1
+        return self.schedule(step) * ops.take(ops.convert_to_tensor(self.factors, "float32"), epoch)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        factors = [list(pair) for pair in self.factors]
-        return {**config, "l2": self.l2, "no_decay": list(self.no_decay), "factors": factors}
+        schedule = keras.optimizers.schedules.serialize(self.schedule)
+        return {"schedule": schedule, "starts": self.starts, "factors": self.factors}
 
 
-def make_optimizer(recipe: Recipe, total_steps: int) -> LayerwiseSGD:
-    """The optimizer of a recipe for a run of `total_steps` steps."""
-    # Everything but the classifier was learned before, if there are weights to start from.
-    slow = [(r"^(?!predictions/)", recipe.backbone_rate)] if recipe.weights else []
-    return LayerwiseSGD(
-        warmup_cosine(recipe.peak_rate, total_steps, recipe.warmup(total_steps)),
-        momentum=recipe.momentum,
-        l2=recipe.weight_decay,
-        factors=slow,
-    )
+def scaled_by_epoch(
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    starts: Sequence[int],
+    factors: Sequence[float],
+) -> ScaledByEpoch:
+    """`schedule(s)` times the factor of the epoch that step s lies in.
+
+    With multigrid this is the linear scaling rule (Goyal et al. 2017): k times the batch, k times
+    the rate.
+
+    Args:
+        schedule: of every step.
+        starts: first step of each epoch, from 0 up.
+        factors: one an epoch.
+    """
+    return ScaledByEpoch(keras.optimizers.schedules.serialize(schedule), starts, factors)

@@ -19,18 +19,22 @@ def test_rate_scales_with_the_batch_unless_given():
     assert Recipe(base_rate=0.1, batch_size=16, learning_rate=0.3).peak_rate == 0.3
 
 
-@pytest.mark.parametrize(
-    "videos, batch_size, steps", [(64, 8, 8), (65, 8, 9), (3, 8, 1), (9537, 64, 150)]
-)
-def test_an_epoch_covers_every_video(videos, batch_size, steps):
-    assert Recipe(batch_size=batch_size).steps_per_epoch(videos) == steps
-
-
 def test_ucf101_is_the_papers_transfer_setting():
     recipe = RECIPES["ucf101"]
     assert (recipe.epochs, recipe.base_rate, recipe.backbone_rate) == (150, 0.01, 0.1)
     assert recipe.warmup(1000) == 0
     assert recipe.momentum == 0.9 and recipe.weight_decay == 1e-4
+
+
+def test_the_papers_recipe():
+    """SPEC: SGD, Nesterov 0.9, decay 1e-4, 0.1 for 64 clips, 8,000 steps of warm-up, multigrid."""
+    for name in ("hacs", "kinetics400", "kinetics700", "moments"):
+        recipe = RECIPES[name]
+        assert recipe.data == name and recipe.multigrid and recipe.precision == "auto"
+        assert (recipe.batch_size, recipe.peak_rate, recipe.frames) == (64, 0.1, 16)
+        assert (recipe.warmup(10**6), recipe.momentum, recipe.weight_decay) == (8000, 0.9, 1e-4)
+    assert RECIPES["hacs"].replace(batch_size=16).peak_rate == pytest.approx(0.025)
+    assert RECIPES["hacs"].replace(batch_size=16, accumulate=2).peak_rate == pytest.approx(0.05)
 
 
 def test_every_setting_has_a_help():
@@ -54,6 +58,14 @@ def test_every_setting_has_a_help():
         ("ratio", 0.0),
         ("ratio", 1.5),
         ("precision", "float8"),
+        ("label_smoothing", 1.0),
+        ("clip_norm", 0.0),
+        ("accumulate", 0),
+        ("ema", 1.0),
+        ("batch_norm", "none"),
+        ("checkpoint_steps", 0),
+        ("checkpoint_minutes", 0.0),
+        ("keep_checkpoints", 0),
         ("strategy", "tpu"),
         ("model", "MTNetXL"),
         ("model", "MTNet"),

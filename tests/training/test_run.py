@@ -59,7 +59,7 @@ def run(drawn, tmp_path_factory) -> Path:
 def test_a_run_folder_holds_everything(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
-        *("config.json", "classes.txt", "history.csv", "curves.png", "logs"),
+        *("config.json", "classes.txt", "history.csv", "curves.png", "logs", "checkpoints"),
         *("model.keras", "best.weights.h5", "unreadable.txt"),
     }
     assert (run / "classes.txt").read_text() == "Fall\nRise\nSpin\n"
@@ -195,7 +195,7 @@ def test_an_existing_run_is_not_touched(run, drawn):
         (FileNotFoundError, "no such folder", {"root": "{tmp}/nowhere"}),
         (ValueError, "no class folder", {"root": "{tmp}/empty"}),
         (ValueError, "at least two classes", {"root": "{tmp}/one_class"}),
-        (FileNotFoundError, "2 of 6 .* missing: Fall/gone1.avi", {"annotations": "{tmp}/gone"}),
+        (FileNotFoundError, "none of the 2 videos", {"annotations": "{tmp}/gone"}),
         (ValueError, "None of the 3 training videos can be read", {"root": "{tmp}/texts"}),
         (ValueError, "There is no test video", {"root": "{tmp}/single"}),
         (FileNotFoundError, "not a file", {"weights": "{tmp}/none.weights.h5"}),
@@ -218,8 +218,7 @@ def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, mess
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("not a video")
     some_videos(drawn, tmp_path / "gone", 4, 2)
-    with open(tmp_path / "gone" / "trainlist01.txt", "a") as file:
-        file.write("Fall/gone1.avi 3\nFall/gone2.avi 3\n")
+    (tmp_path / "gone" / "trainlist01.txt").write_text("Fall/gone1.avi 3\nFall/gone2.avi 3\n")
     before = contents(tmp_path)
     settings = {"root": str(drawn), "output": str(tmp_path / "run"), **TINY}
     settings |= {k: v.format(tmp=tmp_path) if isinstance(v, str) else v for k, v in changes.items()}
@@ -229,17 +228,24 @@ def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, mess
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_videos_can_be_skipped(drawn, tmp_path):
-    from keras_mtnet.data import read_split
-    from keras_mtnet.training.run import check_missing
-
+def test_missing_videos_are_counted_and_listed(drawn, tmp_path, capsys):
     lists = some_videos(drawn, tmp_path / "lists", 4, 2)
     with open(tmp_path / "lists" / "trainlist01.txt", "a") as file:
-        file.write("Fall/gone.avi 3\n")
-    videos = read_split("ucf101", str(drawn), lists)
-    check_missing(videos, skip_missing=True)
-    with pytest.raises(FileNotFoundError, match=r"1 of 5 listed .*: Fall/gone\.avi"):
-        check_missing(videos, skip_missing=False)
+        file.write("Fall/gone1.avi 3\nFall/gone2.avi 3\n")
+    recipe = Recipe(
+        root=str(drawn),
+        annotations=lists,
+        output=str(tmp_path / "run"),
+        batch_size=4,
+        epochs=1,
+        ratio=1,
+        **TINY,
+    )
+    run = train(recipe)
+    assert (run / "missing.txt").read_text() == "Fall/gone1.avi\nFall/gone2.avi\n"
+    out = capsys.readouterr().out
+    assert "2 listed videos are missing, e.g. Fall/gone1.avi, Fall/gone2.avi" in out
+    assert "MTNet on 4 videos" in out
 
 
 def test_mixed_clips_train_on_soft_labels(drawn, tmp_path):
