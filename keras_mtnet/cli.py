@@ -84,13 +84,27 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    given = {name: value for name, value in vars(arguments).items() if name in _settings()}
-    recipe = RECIPES[arguments.recipe].replace(**given)
     with _quiet():
-        from keras_mtnet.training import train
-    run = train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
+        from keras_mtnet import training
+    recipe = _recipe(arguments)
+    if arguments.dry_run:
+        picture = arguments.picture or training.default_picture(recipe.output)
+        training.dry_run(recipe, picture, logical_cpus=arguments.logical_cpus)
+        return
+    run = training.train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
     print(f"The run is in {run}. Test it with several views a video:")
     print(f"  {PROGRAM} evaluate --run {run} --root {recipe.root}")
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The named recipe, or that of the run to go on with, with what the flags change."""
+    given = {name: value for name, value in vars(arguments).items() if name in _settings()}
+    begun = os.path.join(arguments.output, "config.json")
+    if arguments.resume and arguments.recipe is None and os.path.isfile(begun):
+        from keras_mtnet.training.run_folder import stored_recipe
+
+        return stored_recipe(arguments.output).replace(**given)
+    return RECIPES[arguments.recipe or "scratch"].replace(**given)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -258,8 +272,18 @@ def _add_train(commands: Any) -> None:
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        default="scratch",
-        help="settings to start from; flags override them (default: %(default)s)",
+        help="settings to start from; flags override them (default: scratch; with --resume, those "
+        "of the run)",
+    )
+    parser.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="train nothing: show all settings, draw the schedule, estimate the time",
+    )
+    parser.add_argument(
+        "--picture",
+        metavar="FILE",
+        help="with --dry_run: where to draw the schedule (default: beside --output)",
     )
     parser.epilog = f"Recipes: {'; '.join(map(_show_recipe, RECIPES))}."
     groups: dict[str, Any] = {}
@@ -267,7 +291,7 @@ def _add_train(commands: Any) -> None:
         title = field.metadata["group"]
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
-        _add_setting(groups[title], field, required=name in ("root", "output"))
+        _add_setting(groups[title], field, required=name == "output")
     groups["checkpoints"].add_argument(
         "--resume",
         action="store_true",

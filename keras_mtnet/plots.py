@@ -1,6 +1,7 @@
-"""Pictures: learning curves, confusion matrix, clip strip, prediction. Needs matplotlib."""
+"""Pictures: curves, schedule, confusion matrix, clip strip, prediction. Needs matplotlib."""
 
 import importlib.util
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_mtnet.files import write_beside
+from keras_mtnet.training.plan import Epoch
 
 # One ink for the text, one quiet tone for what only supports, two colours for what is compared.
 _INK, _QUIET, _TRAIN, _TEST = "#22272e", "#8b949e", "#9db4d0", "#d1495b"
@@ -88,6 +90,52 @@ def learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike
                 axes.set_ylim(0, 1.02)
             axes.legend(frameon=False)
         _save(figure, path)
+
+
+def schedule(rates: Sequence[float], epochs: Sequence[Epoch], path: str | os.PathLike) -> None:
+    """Draws the learning rate of every step, and below it what the steps are made of.
+
+    Args:
+        rates: one a step.
+        epochs: of `keras_mtnet.training.plan.plan`.
+        path: the picture to write.
+    """
+    figure = _figure(9, 4.6)
+    starts = [epoch.first_step for epoch in epochs]
+    ends = [epoch.first_step + epoch.steps for epoch in epochs]
+    with _style():
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        above.plot(range(len(rates)), rates, color=_TEST, linewidth=1.8)
+        above.set_title("Learning rate")
+        above.set_ylim(bottom=0)
+        below.stairs(
+            [epoch.batch_size for epoch in epochs], [*starts, ends[-1]], color=_TRAIN, fill=True
+        )
+        below.set_title("Clips in a batch, and their shape")
+        below.set_xlabel("step")
+        below.set_ylim(0, 1.35 * max(epoch.batch_size for epoch in epochs))
+        for start, end, shape in _stretches(epochs):
+            # Only where it can be read.
+            if (end - start) > len(rates) / 12:
+                height = max(e.batch_size for e in epochs if start <= e.first_step < end)
+                below.text((start + end) / 2, height, shape, ha="center", va="bottom", fontsize=8)
+        for axes in (above, below):
+            axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
+            axes.set_axisbelow(True)
+            axes.set_xlim(0, len(rates))
+        _save(figure, path)
+
+
+def _stretches(epochs: Sequence[Epoch]) -> list[tuple[int, int, str]]:
+    """First step, end and shape of the epochs that follow one another with the same frames."""
+    found: list[tuple[int, int, str]] = []
+    for frames, group in itertools.groupby(epochs, lambda epoch: epoch.frames):
+        same = list(group)
+        sizes = sorted({epoch.size for epoch in same})
+        size = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
+        end = same[-1].first_step + same[-1].steps
+        found.append((same[0].first_step, end, f"{frames} frames, {size} px"))
+    return found
 
 
 def confusion_matrix(

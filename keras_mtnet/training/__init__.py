@@ -12,6 +12,8 @@ _NAMES = {
     "RECIPES": "recipe",
     "LayerwiseSGD": "optimizer",
     "RunConfig": "run_folder",
+    "default_picture": "rehearsal",
+    "dry_run": "rehearsal",
     "load_run": "run_folder",
     "train": "run",
 }

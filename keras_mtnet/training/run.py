@@ -68,9 +68,7 @@ def train(recipe: Recipe, resume: bool = False, logical_cpus: int = 0) -> Path:
         FloatingPointError: if the loss is no number any more.
         KeyboardInterrupt: after SIGINT or SIGTERM, with a checkpoint of the last step.
     """
-    for name in ("root", "output"):
-        if not getattr(recipe, name):
-            raise ValueError(f"A recipe needs {name}, a folder, to be trained. Received: {name}=''")
+    check_folders(recipe)
     output = Path(recipe.output)
     resume = resume and (output / "config.json").is_file()
     if not resume:
@@ -109,6 +107,13 @@ def train(recipe: Recipe, resume: bool = False, logical_cpus: int = 0) -> Path:
 
 
 # --- Before the first step ---------------------------------------------------------------------
+
+
+def check_folders(recipe: Recipe) -> None:
+    """Raises ValueError if a recipe does not say where its videos are, or where to write."""
+    for name in ("root", "output"):
+        if not getattr(recipe, name):
+            raise ValueError(f"A recipe needs {name}, a folder, to be trained. Received: {name}=''")
 
 
 def read_data(recipe: Recipe) -> tuple[Videos, Videos]:

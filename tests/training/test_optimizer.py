@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -228,3 +229,29 @@ def test_averages_are_taken_when_asked():
     optimizer.take_averages(model.trainable_variables)
     for variable, expected in zip(model.trainable_variables, average, strict=True):
         np.testing.assert_allclose(np.array(variable), expected, rtol=1e-5)
+
+
+def test_equals_multi_optimizer_of_tensorflow_addons():
+    """What `tfa.optimizers.MultiOptimizer` 0.23 did: vectors/make_multi_optimizer.py."""
+    path = Path(__file__).parents[1] / "vectors" / "multi_optimizer.npz"
+    with np.load(path, allow_pickle=False) as stored:
+        vectors = dict(stored)
+    assert str(vectors["addons"]) == "0.23.0"
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(5, activation="tanh", name="features")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="predictions")(x))
+    for variable in model.weights:
+        variable.assign(vectors[f"before/{variable.path}"])
+    optimizer = LayerwiseSGD(
+        warmup_cosine(float(vectors["rate"]), int(vectors["total"])),
+        momentum=float(vectors["momentum"]),
+        factors=[("^features/", float(vectors["factor"]))],
+    )
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    for step, (clips, labels) in enumerate(zip(vectors["x"], vectors["y"], strict=True)):
+        model.train_on_batch(clips, labels)
+        for variable in model.weights:
+            expected = vectors[f"after/{variable.path}"][step]
+            np.testing.assert_allclose(np.array(variable), expected, rtol=0, atol=1e-6)
+            # The factor is felt: without it, the features would be elsewhere.
+            assert np.abs(expected - vectors[f"before/{variable.path}"]).max() > 1e-3
