@@ -1,0 +1,84 @@
+"""Multigrid against the plain schedule: wall time and test accuracy for the same epochs.
+
+    python benchmarks/multigrid.py --epochs 32 --seeds 3 --json multigrid.json
+
+Both train the demo's network on the demo's drawn videos, in turns, each run in a process of its
+own. The time is that of the whole run: start, tracing of every shape, training, tests.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from keras_mtnet.data import draw_dataset
+
+TRAIN = """
+import sys
+import keras_mtnet as mt
+recipe = mt.training.RECIPES["demo"].replace(
+    root=sys.argv[1], output=sys.argv[2], seed=int(sys.argv[3]), epochs=int(sys.argv[4]),
+    multigrid=sys.argv[5] == "multigrid")
+mt.training.train(recipe)
+"""
+TEST = """
+import sys
+import keras_mtnet as mt
+model, config = mt.training.load_run(sys.argv[2])
+videos = mt.data.read_split("folder", sys.argv[1], subset="test")
+result = mt.evaluate_views(model, videos, frames=config.frames, stride=config.stride,
+                           size=config.size, clips=4, crops=1, verbose=False)
+print(result.top1)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=32)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", help="file to write")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        videos = str(Path(folder) / "videos")
+        draw_dataset(videos, 12, 4, 3, seed=0)
+        for seed in range(arguments.seeds):
+            for schedule in ("plain", "multigrid"):
+                run = str(Path(folder) / f"{schedule}{seed}")
+                begin = time.perf_counter()
+                call(TRAIN, videos, run, seed, arguments.epochs, schedule)
+                seconds = time.perf_counter() - begin
+                top1 = float(call(TEST, videos, run).split()[-1])
+                rows.append({"seed": seed, "schedule": schedule, "seconds": seconds, "top1": top1})
+                print(f"seed {seed}  {schedule:9}  {seconds:6.0f} s  top-1 {top1:.4f}", flush=True)
+                result = {"epochs": arguments.epochs, "rows": rows, **summary(rows)}
+                if arguments.json:
+                    Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(summary(rows), indent=2))
+
+
+def call(script: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def summary(rows: list[dict]) -> dict:
+    """Mean accuracy of each schedule, and the ratio of times: the median over seeds."""
+    by = {(row["schedule"], row["seed"]): row for row in rows}
+    pairs = [(by["plain", s], by["multigrid", s]) for _, s in by if ("multigrid", s) in by]
+    if not pairs:
+        return {}
+    return {
+        "time_ratio": float(np.median([m["seconds"] / p["seconds"] for p, m in pairs])),
+        "top1_plain": float(np.mean([p["top1"] for p, _ in pairs])),
+        "top1_multigrid": float(np.mean([m["top1"] for _, m in pairs])),
+    }
+
+
+if __name__ == "__main__":
+    main()
