@@ -87,6 +87,22 @@ def test_flags_override_the_recipe(capfd, monkeypatch, tmp_path):
     assert keywords == {"resume": False, "logical_cpus": 2}
 
 
+def test_resume_takes_the_recipe_of_the_run(trained, drawn, capfd):
+    """Nothing but the folder is needed, and flags that say otherwise are refused."""
+    status, out, err = run(capfd, "train", "--resume", "--output", trained)
+    assert (status, err) == (0, "") and "finished already" in out
+    status, _, err = run(capfd, "train", "--resume", "--output", trained, "--batch_size", 3)
+    assert status == 1 and "cannot go on: batch_size was " in err
+
+
+def test_dry_run(drawn, tmp_path, capfd):
+    output = ("--root", drawn, "--output", tmp_path / "run")
+    status, out, err = run(capfd, *TRAIN, *output, "--dry_run", "--multigrid", "--epochs", 5)
+    assert (status, err) == (0, "")
+    assert '"multigrid": true' in out and "rate x" in out and "A step takes" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["run_schedule.png"]
+
+
 def test_evaluate(trained, drawn, capfd, tmp_path):
     picture = tmp_path / "confusion.png"
     views = ("--clips", 2, "--crops", 1)
@@ -188,7 +204,7 @@ def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
         ("COMMAND", ()),
         ("invalid choice: 'fly'", ("fly",)),
         ("expected TxHxW, as 16x256x256, not '16x256'", ("info", "MTNetS", "--input", "16x256")),
-        ("--root, --output", ("train",)),
+        ("required: --output", ("train",)),
         ("invalid choice: 'onnx'", ("export", "--run", "r", "--output", "o", "--format", "onnx")),
         ("unrecognized arguments: --resum", ("train", "--root", "r", "--output", "o", "--resum")),
         (

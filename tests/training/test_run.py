@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from keras_mtnet.training import Recipe, load_run, train
 from keras_mtnet.training.devices import keras_averages
+from keras_mtnet.training.plan import plan
 
 # The smallest network of all the parts of a big one; ratio 1 is quicker where the branch is beside
 # the point.
@@ -59,7 +61,7 @@ def run(drawn, tmp_path_factory) -> Path:
 def test_a_run_folder_holds_everything(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
-        *("config.json", "classes.txt", "history.csv", "curves.png", "logs", "checkpoints"),
+        *("config.json", "classes.txt", "history.csv", "curves.png", "logs"),
         *("model.keras", "best.weights.h5", "unreadable.txt"),
     }
     assert (run / "classes.txt").read_text() == "Fall\nRise\nSpin\n"
@@ -265,3 +267,73 @@ def test_mixed_clips_train_on_soft_labels(drawn, tmp_path):
     assert 0 <= float(epoch["val_accuracy"]) <= 1 and np.isfinite(float(epoch["loss"]))
     model, config = load_run(run)
     assert config.recipe.augment == "strong" and model.output_shape == (None, 2)
+
+
+def test_multigrid_traces_every_shape_once(drawn, tmp_path, monkeypatch):
+    """A run through all of its shapes ends in the plain one, with a network of that shape."""
+    from keras_mtnet.models import mtnet
+
+    traced = []
+
+    class Watched(mtnet.MTBlock):
+        def call(self, x, training=None):
+            if training:
+                traced.append(tuple(x.shape))
+            return super().call(x, training=training)
+
+    monkeypatch.setattr(mtnet, "MTBlock", Watched)
+    settings = {**TINY, "size": 24, "batch_size": 2, "epochs": 8, "ratio": 1}
+    recipe = Recipe(
+        root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
+        output=str(tmp_path / "run"),
+        multigrid=True,
+        **settings,
+    )
+    run = train(recipe)
+    epochs = plan(load_run(run)[1].recipe, 6)
+    shapes = {(e.batch_size, e.frames, e.size // 2, e.size // 2, 24) for e in epochs}
+    assert len(shapes) > 4 and sorted(traced) == sorted(shapes)
+    assert load_run(run)[0].input_shape == (None, 4, 24, 24, 3)
+
+
+def test_frozen_statistics_stay_those_of_the_weights(run, drawn, tmp_path):
+    recipe = Recipe(
+        root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise", "Spin"]),
+        output=str(tmp_path / "run"),
+        weights=str(run / "best.weights.h5"),
+        batch_norm="frozen",
+        batch_size=4,
+        epochs=1,
+        ratio=1,
+        **TINY,
+    )
+    train(recipe)
+    (source, _), (model, _) = load_run(run, best=True), load_run(tmp_path / "run")
+    before = {v.path: np.array(v) for v in source.weights}
+    norms = ("gamma", "beta", "moving_mean", "moving_variance")
+    for variable in model.weights:
+        same = np.array_equal(np.array(variable), before[variable.path])
+        if variable.name in norms:
+            assert same, variable.path
+        elif variable.name == "kernel" and "recurrence" not in variable.path:
+            assert not same, variable.path
+
+
+def test_a_run_whose_loss_is_no_number_stops(run, drawn, tmp_path):
+    model, _ = load_run(run)
+    broken = tmp_path / "broken.weights.h5"
+    model.get_layer("predictions").bias.assign([np.nan] * 3)
+    model.save_weights(broken)
+    recipe = Recipe(
+        root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise", "Spin"]),
+        output=str(tmp_path / "run"),
+        weights=str(broken),
+        batch_size=4,
+        epochs=1,
+        ratio=1,
+        **TINY,
+    )
+    with pytest.raises(FloatingPointError, match="nan at step 1, in epoch 1; ") as error:
+        train(recipe)
+    assert len(re.findall(r"\w+/v_\w+\.\w+", str(error.value))) == 4  # the videos of the batch
+    assert not (tmp_path / "run" / "model.keras").exists()
