@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+import keras_mtnet.layers  # noqa: F401  what a saved network is made of
 from keras_mtnet import __version__
 from keras_mtnet.data import Videos
 from keras_mtnet.files import write_text

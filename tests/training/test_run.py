@@ -107,6 +107,17 @@ def test_the_model_alone_loads_with_the_layers_alone(run):
     assert done.stdout == "(None, 3)\n", done.stderr
 
 
+def test_load_run_is_all_that_is_needed(run):
+    """In a process that has imported nothing else of the package."""
+    script = (
+        "import sys\nfrom keras_mtnet.training import load_run\n"
+        "print(load_run(sys.argv[1])[0].output_shape)"
+    )
+    command = [sys.executable, "-c", script, run]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "(None, 3)\n", done.stderr
+
+
 def test_load_run_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"not the folder of a finished run.*config.json"):
         load_run(tmp_path)
