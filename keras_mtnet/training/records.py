@@ -34,9 +34,10 @@ class BestWeights(keras.callbacks.Callback):
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         score = [float(logs["accuracy"]), -float(logs["loss"])]
         if self.state.best is None or score > self.state.best:
-            with going_on(self.path.name), write_beside(self.path) as beside:
-                self.model.save_weights(beside)
-            self.state.best = score
+            with going_on(self.path.name):
+                with write_beside(self.path) as beside:
+                    self.model.save_weights(beside)
+                self.state.best = score  # else a later epoch may still take its place
 
 
 class RunHistory(keras.callbacks.Callback):

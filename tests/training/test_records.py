@@ -43,7 +43,7 @@ def test_a_failed_write_leaves_the_old_weights_and_the_run(tmp_path, monkeypatch
     monkeypatch.setattr(model, "save_weights", half_written)
     callback.on_test_end({"accuracy": 0.9, "loss": 0.5})
     assert "best.weights.h5 could not be written (No space left" in capsys.readouterr().out
-    assert path.read_bytes() == old
+    assert path.read_bytes() == old and callback.state.best == [0.5, -1.0]
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
