@@ -307,6 +307,30 @@ def test_multigrid_traces_every_shape_once(drawn, tmp_path, monkeypatch):
     assert load_run(run)[0].input_shape == (None, 4, 24, 24, 3)
 
 
+def test_the_average_is_tested_and_kept(drawn, tmp_path):
+    recipe = Recipe(
+        root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
+        output=str(tmp_path / "run"),
+        ema=0.5,
+        checkpoint_steps=1,
+        batch_size=4,
+        epochs=1,
+        ratio=1,
+        **TINY,
+    )
+    run = train(recipe)
+    with np.load(sorted((run / "checkpoints").iterdir())[-1]) as file:
+        stored = {name.split("/", 2)[2]: file[name] for name in file.files if name != "state"}
+    for model in (load_run(run)[0], load_run(run, best=True)[0]):
+        for variable in model.trainable_variables:
+            path = variable.path.replace("/", "_")
+            average = stored[f"layerwise_sgd/{path}_average"]
+            np.testing.assert_array_equal(np.array(variable), average, err_msg=variable.path)
+    assert not np.array_equal(
+        stored["stem_conv/kernel"], stored["layerwise_sgd/stem_conv_kernel_average"]
+    )
+
+
 def test_frozen_statistics_stay_those_of_the_weights(run, drawn, tmp_path):
     recipe = Recipe(
         root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise", "Spin"]),
