@@ -154,7 +154,7 @@ def clips(
         change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
         batches = batches.map(change, num_parallel_calls=2, deterministic=True)
     batches = batches.map(functools.partial(_finish, classes=classes, augment=augment, seed=seed))
-    batches = batches.prefetch(2)
+    batches = _as_set(batches.prefetch(2))
     batches.class_names = videos.class_names
     batches.report = report
     return batches
@@ -254,7 +254,7 @@ def views(
     calls = parallel_calls or os.cpu_count()
     found = reader.map_batches(numbers, videos.__getitem__, read, (clips * crops,), calls, calls)
     found = found.map(lambda x, y, number, _: (transforms.normalise(x[0]), y[0], number[0]))
-    found = found.prefetch(1)
+    found = _as_set(found.prefetch(1))
     found.class_names = videos.class_names
     found.report = report
     return found
@@ -377,7 +377,7 @@ class _Reader:
             number.
         """
         shape = (*lead, self.frames, self.size, self.size, 3)
-        threads = ThreadPoolExecutor(parallel_calls, thread_name_prefix="read")
+        threads = _threads(parallel_calls)
 
         def read_batch(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             found = np.empty((len(numbers), *shape), "uint8")
@@ -417,6 +417,26 @@ class _Reader:
             if self.strict:
                 raise VideoError(video.name, error.reason) from error
             return None
+
+
+@functools.lru_cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """The threads of all pipelines that read so many videos at a time.
+
+    TensorFlow keeps what a data set calls in Python for as long as the process lives: with threads
+    of their own, data sets that are long gone would leave theirs behind.
+    """
+    return ThreadPoolExecutor(count, thread_name_prefix="read")
+
+
+def _as_set(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The same without autotuning: all numbers of calls and of batches ahead are set already.
+
+    The thread that tunes is waited for where an iterator is dropped, which took up to a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def _epochs(count: int) -> tf.data.Dataset:
