@@ -1,8 +1,10 @@
 """Batches of clips, against the same clips cut one by one with NumPy."""
 
 import dataclasses
+import gc
 import itertools
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -125,6 +127,16 @@ def test_repeat_goes_on_with_the_epochs_in_full_batches(videos):
     np.testing.assert_array_equal(
         np.concatenate([x for x, _ in endless])[: len(epochs)], np.stack(epochs)
     )
+
+
+def test_data_sets_that_are_gone_leave_no_threads(videos):
+    """A run makes some for every epoch."""
+    counts = []
+    for _ in range(4):
+        take(clips(videos, training=True, repeat=True, parallel_calls=3, **SMALL), 2)
+        gc.collect()
+        counts.append(sum(t.name.startswith("read") for t in threading.enumerate()))
+    assert counts[0] == counts[-1] >= 3
 
 
 def test_start_sample_continues_the_stream(videos):
