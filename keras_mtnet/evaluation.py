@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -175,10 +176,28 @@ def score_views(
         # Never more than `batch_size` views in the model. Batches of two sizes at most, so the
         # model is traced twice at most.
         parts = [clips[i : i + batch_size] for i in range(0, clips.shape[0], batch_size)]
-        scores = np.concatenate([model.predict_on_batch(part) for part in parts])
+        scores = np.concatenate([_score(model, part) for part in parts])
         if not np.isfinite(scores).all():
             raise ValueError(f"The model's scores of {videos[int(place)].name} are not finite.")
         yield scores.mean(axis=0), int(label), int(place)
+
+
+# Batches that each model has scored so far, to trace only those that have enough to do.
+_SCORED: weakref.WeakKeyDictionary[keras.Model, int] = weakref.WeakKeyDictionary()
+# Tracing a deep network takes as long as some twenty batches cost more without.
+_UNTRACED_BATCHES = 20
+
+
+def _score(model: keras.Model, clips: Any) -> np.ndarray:
+    """Scores `(N, classes)`: operation by operation first, then by a traced function.
+
+    JAX is always traced: it would compile every operation by itself.
+    """
+    done = _SCORED.get(model, 0)
+    _SCORED[model] = done + 1
+    if done < _UNTRACED_BATCHES and keras.backend.backend() != "jax":
+        return keras.ops.convert_to_numpy(model(clips, training=False))
+    return model.predict_on_batch(clips)
 
 
 def clip_shape(model: keras.Model, frames: int | None, size: int | None) -> tuple[int, int]:

@@ -72,7 +72,7 @@ def test_a_perfect_and_a_blind_model(videos):
             super().__init__()
             self.answer = answer
 
-        def predict_on_batch(self, x):
+        def call(self, x):
             return np.eye(8, dtype="float32")[[self.answer(key(clip)) for clip in x]]
 
     perfect = evaluate_views(Told(truth.get), videos, clips=1, crops=1, verbose=False)
@@ -90,6 +90,17 @@ def test_the_result_as_json(videos):
     assert values["top1"] == result.top1 and values["chance"] == 1 / 8
     assert values["per_class"].keys() == set(videos.class_names)
     assert values["confusion"] == result.confusion.tolist()
+
+
+def test_a_few_batches_are_not_worth_a_trace(videos, monkeypatch):
+    model = stand_in(8)
+    options = {"clips": 1, "crops": 1, "verbose": False}
+    untraced = evaluate_views(model, videos, **options)
+    assert model.predict_function is None
+    monkeypatch.setattr("keras_mtnet.evaluation._UNTRACED_BATCHES", 0)
+    traced = evaluate_views(model, videos, **options)
+    assert model.predict_function is not None
+    np.testing.assert_array_equal(untraced.confusion, traced.confusion)
 
 
 def test_few_traces(videos):
