@@ -16,7 +16,7 @@ from typing import Any
 from absl import app, flags
 from absl.flags import argparse_flags
 
-from keras_mtnet.training.recipe import MODELS, RECIPES, Recipe
+from keras_mtnet.training.recipe import MODELS, RECIPES, Recipe, stored_recipe
 
 PROGRAM = "keras-mtnet"
 # argument of `pack` -> type, default, help
@@ -84,9 +84,11 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    recipe = _recipe(arguments)
+    if recipe.strategy == "multi_worker":
+        os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it when it is imported
     with _quiet():
         from keras_mtnet import training
-    recipe = _recipe(arguments)
     if arguments.dry_run:
         picture = arguments.picture or training.default_picture(recipe.output)
         training.dry_run(recipe, picture, logical_cpus=arguments.logical_cpus)
@@ -101,8 +103,6 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     given = {name: value for name, value in vars(arguments).items() if name in _settings()}
     begun = os.path.join(arguments.output, "config.json")
     if arguments.resume and arguments.recipe is None and os.path.isfile(begun):
-        from keras_mtnet.training.run_folder import stored_recipe
-
         return stored_recipe(arguments.output).replace(**given)
     return RECIPES[arguments.recipe or "scratch"].replace(**given)
 

@@ -79,6 +79,7 @@ def clips(
     strict: bool = False,
     report: ReadReport | None = None,
     parallel_calls: int | None = None,
+    part: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Batches of clips with their labels.
 
@@ -108,16 +109,25 @@ def clips(
         strict: raise at the first video that is unreadable or damaged, naming it and the reason.
         report: collects such videos; a new one when None.
         parallel_calls: clips read at the same time; as many as there are CPUs when None.
+        part: `(i, n)`, for worker i of n, reads only the i-th of n equal parts of each batch. Parts
+            are always full: other clips of the part once more, or grey ones, stand with weight 0
+            for what is not there or cannot be read, and no batch is left out. MixUp and CutMix pair
+            clips of a part.
 
     Returns:
         A `tf.data.Dataset` of normalised clips float32 `(B, frames, size, size, 3)` and labels
-        int32 `(B,)`, or float32 `(B, classes)`, with attributes `class_names` and `report`.
+        int32 `(B,)`, or float32 `(B, classes)`, with attributes `class_names` and `report`; for a
+        `part` of `B / n` clips, labels and weights float32 `(B / n,)`, 1 for what is there.
 
     Raises:
         ValueError: for a wrong argument.
     """
     _check_videos(videos)
     _check_positive("batch_size", batch_size)
+    if part and batch_size % part[1]:
+        raise ValueError(
+            f"batch_size must be divisible by the {part[1]} parts. Received: {batch_size}"
+        )
     if (start_sample or steps is not None) and not repeat:
         raise ValueError(
             "start_sample and steps need repeat=True. "
@@ -148,12 +158,17 @@ def clips(
     numbers = numbers.batch(batch_size)
     if steps is not None:
         numbers = numbers.take(steps)
-    ahead = -(-calls // batch_size) + 1  # enough batches to keep all readers busy
-    batches = reader.map_batches(numbers, video, read, (), ahead, calls)
+    full = batch_size // part[1] if part else None
+    if full:
+        begin = part[0] * full
+        numbers = numbers.map(lambda batch: batch[begin : begin + full])
+    ahead = -(-calls // (full or batch_size)) + 1  # enough batches to keep all readers busy
+    batches = reader.map_batches(numbers, video, read, (), ahead, calls, leave_out=not part)
     if augment.changes_pixels:
         change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
         batches = batches.map(change, num_parallel_calls=2, deterministic=True)
-    batches = batches.map(functools.partial(_finish, classes=classes, augment=augment, seed=seed))
+    finish = functools.partial(_finish, classes=classes, augment=augment, seed=seed, full=full)
+    batches = batches.map(finish)
     batches = _as_set(batches.prefetch(2))
     batches.class_names = videos.class_names
     batches.report = report
@@ -357,6 +372,7 @@ class _Reader:
         lead: tuple[int, ...],
         parallel_batches: int,
         parallel_calls: int,
+        leave_out: bool = True,
     ) -> tf.data.Dataset:
         """Reads the videos of each batch of numbers.
 
@@ -370,11 +386,11 @@ class _Reader:
             lead: axes before T.
             parallel_batches: batches read at the same time.
             parallel_calls: videos read at the same time.
+            leave_out: whether to leave out batches of which nothing can be read.
 
         Returns:
-            A data set of what could be read of each batch, where that is anything: clips
-            `(b, *lead, T, S, S, 3)`, labels int32 `(b,)`, numbers `(b,)`; and of the batch's first
-            number.
+            A data set of what could be read of each batch: clips `(b, *lead, T, S, S, 3)`, labels
+            int32 `(b,)`, numbers `(b,)`; and of the batch's first number, 0 if it has none.
         """
         shape = (*lead, self.frames, self.size, self.size, 3)
         threads = _threads(parallel_calls)
@@ -396,7 +412,7 @@ class _Reader:
             list(threads.map(read_one, range(len(numbers))))
             if readable.all():
                 return found, labels, numbers
-            if not readable.any():
+            if leave_out and not readable.any():
                 self.report.left_out.add(int(numbers[0]))
             return found[readable], labels[readable], numbers[readable]
 
@@ -404,10 +420,10 @@ class _Reader:
             found = tf.numpy_function(read_batch, [numbers], (tf.uint8, tf.int32, tf.int64))
             for tensor, each in zip(found, (shape, (), ()), strict=True):
                 tensor.set_shape((None, *each))
-            return *found, numbers[0]
+            return *found, tf.reduce_sum(numbers[:1])
 
         found = batches.map(read_in_graph, num_parallel_calls=parallel_batches, deterministic=True)
-        return found.filter(lambda x, y, *_: tf.size(y) > 0)
+        return found.filter(lambda x, y, *_: tf.size(y) > 0) if leave_out else found
 
     def _read_or_report(self, video: Video, read: Callable[[], np.ndarray]) -> np.ndarray | None:
         try:
@@ -478,15 +494,33 @@ def _finish(
     classes: int | None,
     augment: Augment,
     seed: int,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Normalises a batch, makes its labels `classes` wide unless that is None, and mixes it."""
+    full: int | None,
+) -> tuple[tf.Tensor, ...]:
+    """Normalises a batch, makes its labels `classes` wide unless that is None, and mixes it.
+
+    With a number of clips, `full`, it is filled up to that and has weights.
+    """
     clips = transforms.normalise(clips)
     if classes is not None:
         labels = tf.one_hot(labels, classes)
+    weights = ()
+    if full:
+        weights = (tf.cast(tf.range(full) < tf.shape(labels)[0], tf.float32),)
+        clips, labels = _fill(clips, full), _fill(labels, full)
     if augment.mixes:
         batch_seed = tf.random.fold_in(sample_seed(seed, first), 2)
         clips, labels = mix_batch(clips, labels, batch_seed, augment)
-    return clips, labels
+    return clips, labels, *weights
+
+
+def _fill(x: tf.Tensor, full: int) -> tf.Tensor:
+    """Repeats `(n, ...)` up to `(full, ...)`; zeros where n is 0."""
+    count = tf.shape(x)[0]
+    some = tf.cond(count > 0, lambda: x, lambda: tf.zeros([1, *x.shape[1:]], x.dtype))
+    filled = tf.cond(
+        count == full, lambda: x, lambda: tf.gather(some, tf.range(full) % tf.maximum(count, 1))
+    )
+    return tf.ensure_shape(filled, [full, *x.shape[1:]])
 
 
 def _check_positive(name: str, value: int) -> None:

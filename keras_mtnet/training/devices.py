@@ -20,11 +20,16 @@ def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distr
         ValueError: if the batch cannot be divided, Keras is too old for several devices, or it is
             too late to split the CPU.
     """
-    if keras.backend.backend() != "tensorflow":
+    backend = keras.backend.backend()
+    if backend != "tensorflow" and (backend, name) != ("jax", "none"):
         raise ValueError(
-            "Training runs on Keras' TensorFlow backend. Received: KERAS_BACKEND="
-            f"{keras.backend.backend()}"
+            "Training runs on Keras' TensorFlow backend, and strategy 'none' also on JAX. "
+            f"Received: KERAS_BACKEND={backend}, strategy={name!r}"
         )
+    if name == "multi_worker":
+        raise ValueError("strategy='multi_worker' cannot be tried alone: use 'none' for that.")
+    if backend == "jax" and tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")  # it only reads videos, JAX needs the memory
     if logical_cpus:
         _split_cpu(logical_cpus)
     if name == "none":
@@ -66,25 +71,38 @@ def resolve_precision(name: str) -> str:
     Raises:
         ValueError: if the device lacks it.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
     # Tensor cores take float16 from compute capability 7 on, and bfloat16 from 8 on.
-    capability = details.get("compute_capability", (0, 0))
+    capability = gpu_capability()
     if name == "auto":
-        if not gpus or capability < (7, 0):
+        if not capability or capability < (7, 0):
             return "float32"
         return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
-    if name == "mixed_float16" and not gpus:
+    if name == "mixed_float16" and not capability:
         raise ValueError(
             "precision='mixed_float16' needs a GPU, and there is none. Use float32, or "
             "mixed_bfloat16 on a CPU that has it."
         )
-    if name == "mixed_bfloat16" and gpus and capability < (8, 0):
+    if name == "mixed_bfloat16" and capability and capability < (8, 0):
         raise ValueError(
             "precision='mixed_bfloat16' needs a GPU of compute capability 8.0 or more. This one "
             f"has {'.'.join(map(str, capability))}: use mixed_float16."
         )
     return name
+
+
+def gpu_capability() -> tuple[int, int] | None:
+    """Compute capability of the first GPU that Keras computes on, (0, 0) if unknown; or None."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.local_devices()[0]
+        if device.platform != "gpu":
+            return None
+        major, minor = str(getattr(device, "compute_capability", "0.0")).split(".")
+        return int(major), int(minor)
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return details.get("compute_capability", (0, 0)) if gpus else None
 
 
 @contextlib.contextmanager

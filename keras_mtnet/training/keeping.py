@@ -16,6 +16,7 @@ import numpy as np
 from keras_mtnet.data import ReadReport, Videos
 from keras_mtnet.data.sampling import epoch_order
 from keras_mtnet.training.checkpoint import RunState, checkpoints, save_checkpoint
+from keras_mtnet.training.multi_worker import Workers
 from keras_mtnet.training.plan import Epoch
 from keras_mtnet.training.records import going_on
 
@@ -80,6 +81,7 @@ class KeepPlace(keras.callbacks.Callback):
         minutes: or after so much time.
         keep: how many checkpoints to leave.
         metrics: values of the metrics to begin with, in the middle of an epoch.
+        workers: of the run; the chief alone writes, and all stop after the same step.
     """
 
     def __init__(
@@ -92,10 +94,12 @@ class KeepPlace(keras.callbacks.Callback):
         minutes: float = 10.0,
         keep: int = 2,
         metrics: Sequence[np.ndarray] = (),
+        workers: Workers | None = None,
     ) -> None:
         super().__init__()
         self.folder, self.state, self.epochs, self.report = Path(folder), state, epochs, report
         self.steps, self.minutes, self.keep, self.metrics = steps, minutes, keep, metrics
+        self.workers = workers or Workers()
         self.saved_step, self.saved_time = state.step, time.monotonic()
         self.stop: str | None = None
 
@@ -123,15 +127,19 @@ class KeepPlace(keras.callbacks.Callback):
     def _save_if_due(self) -> None:
         by_steps = self.steps and self.state.step - self.saved_step >= self.steps
         by_time = time.monotonic() - self.saved_time >= 60 * self.minutes
-        if by_steps or by_time or self.stop:
+        stop = self.workers.stops(self.state.step, asked=self.stop is not None)
+        if by_steps or by_time or stop:
             self.save()
-        if self.stop:
+        if stop:
             raise KeyboardInterrupt(
-                f"{self.stop} after step {self.state.step}; it goes on from there with resume"
+                f"{self.stop or 'stopped'} after step {self.state.step}; it goes on from there "
+                "with resume"
             )
 
     def save(self) -> None:
         """Writes a checkpoint now."""
+        if not self.workers.is_chief:
+            return
         with going_on(f"the checkpoint of step {self.state.step}"):
             save_checkpoint(self.folder, self.model, self.state, self.keep)
         self.saved_step, self.saved_time = self.state.step, time.monotonic()
@@ -149,7 +157,7 @@ class KeepPlace(keras.callbacks.Callback):
             self.stop = f"stopped by {signal.Signals(number).name}"
             print("\nStopping after this step ...", flush=True)
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, ask) for number in self.workers.stop_signals}
         try:
             yield
         finally:

@@ -5,8 +5,10 @@ No TensorFlow and no Keras here, so that the command line can show it at once.
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 DATASETS = tuple("folder csv ucf101 hmdb51 kinetics400 kinetics700 hacs moments".split())
@@ -239,6 +241,12 @@ class Recipe:
         """The recipe that `to_json` wrote."""
         values = json.loads(text)
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def stored_recipe(path: str | os.PathLike) -> Recipe:
+    """The recipe of the run in a folder, with everything that was filled in."""
+    config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+    return Recipe.from_json(json.dumps(config["recipe"]))
 
 
 # field -> what it must be, in words and as a test; None is looked at nowhere

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_mtnet.files import write_beside, write_text
 from keras_mtnet.training.checkpoint import RunState
+from keras_mtnet.training.multi_worker import Workers
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -25,17 +26,21 @@ class BestWeights(keras.callbacks.Callback):
     Args:
         path: a file ending in `.weights.h5`.
         state: of the run, which knows the best epoch before this one.
+        workers: of the run, if there are several.
     """
 
-    def __init__(self, path: str | os.PathLike, state: RunState) -> None:
+    def __init__(
+        self, path: str | os.PathLike, state: RunState, workers: Workers | None = None
+    ) -> None:
         super().__init__()
-        self.path, self.state = Path(path), state
+        self.path, self.state, self.workers = Path(path), state, workers or Workers()
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         score = [float(logs["accuracy"]), -float(logs["loss"])]
         if self.state.best is None or score > self.state.best:
             with going_on(self.path.name):
-                with write_beside(self.path) as beside:
+                # Keras makes variables to save others.
+                with write_beside(self.path) as beside, self.workers.alone():
                     self.model.save_weights(beside)
                 self.state.best = score  # else a later epoch may still take its place
 

@@ -21,16 +21,18 @@ from keras_mtnet.training.checkpoint import RunState
 from keras_mtnet.training.devices import (
     dtype_policy,
     even_batches,
+    gpu_capability,
     make_strategy,
     resolve_precision,
 )
 from keras_mtnet.training.keeping import KeepPlace, StopAtNaN
+from keras_mtnet.training.multi_worker import EXACT, ExactLoss, Workers, join
 from keras_mtnet.training.optimizer import make_optimizer
 from keras_mtnet.training.plan import Epoch, plan
 from keras_mtnet.training.progress import InputClock, Progress, Throughput
 from keras_mtnet.training.recipe import Recipe
 from keras_mtnet.training.records import BestWeights, RunHistory, TensorBoardLogs
-from keras_mtnet.training.run_folder import check_same_run, start_folder
+from keras_mtnet.training.run_folder import about_run, check_same_run, start_folder
 from keras_mtnet.weights import choose_variant, load_weights
 
 # Fewer videos than these do not teach a network what motion looks like; UCF-101 has 9,537.
@@ -65,42 +67,61 @@ def train(recipe: Recipe, resume: bool = False, logical_cpus: int = 0) -> Path:
         ValueError: for settings or data that cannot be trained on, or that are not those of the
             run to go on with.
         OSError: if the data are not there, or the output folder is taken or cannot be written.
+        ConnectionError: if the workers of a run do not find, or lose, each other.
         FloatingPointError: if the loss is no number any more.
         KeyboardInterrupt: after SIGINT or SIGTERM, with a checkpoint of the last step.
     """
     check_folders(recipe)
+    workers = join(recipe)
+    with workers.together():
+        return _train(recipe, resume, logical_cpus, workers)
+
+
+def _train(recipe: Recipe, resume: bool, logical_cpus: int, workers: Workers) -> Path:
     output = Path(recipe.output)
     resume = resume and (output / "config.json").is_file()
-    if not resume:
+    if not resume and workers.is_chief:
         check_new_folder(output, "a run")
     training, testing = read_data(recipe)
     recipe = resolve(recipe, training)
     epochs = plan(recipe, len(training))
     check_warmup(recipe, epochs)
+    kept = checkpoint.checkpoints(output / checkpoint.FOLDER) if resume else []
+    workers.check_same(
+        about_run(recipe, training, testing),
+        {"output folder": {"holds a run": resume, "checkpoints": [path.name for path in kept]}},
+    )
     if resume:
         check_same_run(output, recipe, training, testing)
         if (output / "model.keras").is_file():
             print(f"The run in {output} is finished already.", flush=True)
             return output
-    strategy = make_strategy(recipe.strategy, recipe.batch_size, logical_cpus)
+    strategy = make_strategy(
+        "none" if workers.connected else recipe.strategy, recipe.batch_size, logical_cpus
+    )
     report = ReadReport()
     _check_readable(training, "training", recipe)
     _check_readable(testing, "test", recipe)
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
-    kept = checkpoint.checkpoints(output / checkpoint.FOLDER) if resume else []
     with dtype_policy(recipe.precision), strategy.scope():
         model = make_model(recipe, training, strategy.num_replicas_in_sync, fresh=not kept)
         compile_model(model, recipe, epochs)
     state = _restore(kept, model) if kept else RunState()
-    if not resume:
-        start_folder(output, recipe, training, testing)
-    _say_plan(recipe, training, testing, epochs, strategy)
-    _say_missing(output, (*training.missing, *testing.missing))
-    _fit(model, recipe, training, testing, epochs, state, report, strategy.num_replicas_in_sync)
-    _finish(model, recipe, output)
-    if report.summary():
+    workers.check_same({"checkpoint": {"step": state.step}})
+    if workers.is_chief:
+        if not resume:
+            start_folder(output, recipe, training, testing)
+        _say_plan(recipe, training, testing, epochs, strategy, workers)
+        _say_missing(output, (*training.missing, *testing.missing))
+    devices = strategy.num_replicas_in_sync
+    _fit(model, recipe, training, testing, epochs, state, report, devices, workers)
+    _finish(model, recipe, output, workers)
+    for other in workers.gather([report.failed, report.damaged]):
+        report.failed.update(other[0])
+        report.damaged.update(other[1])
+    if report.summary() and workers.is_chief:
         write_text(output / "unreadable.txt", report.summary() + "\n")
         print(report.summary(), flush=True)
     return output
@@ -226,15 +247,23 @@ def compile_model(model: keras.Model, recipe: Recipe, epochs: Sequence[Epoch]) -
     Variables that are first made while the step is traced make TensorFlow trace it twice, and
     cannot be restored before.
     """
-    metrics = keras.metrics
+    losses, metrics = keras.losses, keras.metrics
+    # Among workers a batch is filled up with weightless clips, which must not count.
+    workers = recipe.strategy == "multi_worker"
+    how = {"reduction": "mean_with_sample_weight"} if workers else {}
     if soft_labels(recipe):
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-        accuracy = metrics.CategoricalAccuracy(name="accuracy")
+        smoothing = {"label_smoothing": recipe.label_smoothing}
+        loss = losses.CategoricalCrossentropy(**smoothing, **how)
+        watched = [metrics.CategoricalAccuracy(name="accuracy")]
+        exact = metrics.CategoricalCrossentropy(name=EXACT, **smoothing)
     else:
-        loss = keras.losses.SparseCategoricalCrossentropy()
-        accuracy = metrics.SparseCategoricalAccuracy(name="accuracy")
+        loss = losses.SparseCategoricalCrossentropy(**how)
+        watched = [metrics.SparseCategoricalAccuracy(name="accuracy")]
+        exact = metrics.SparseCategoricalCrossentropy(name=EXACT)
+    if workers:
+        watched.append(exact)
     stages = len({v.path[:6] for v in model.variables if v.path.startswith("stage")})
-    model.compile(make_optimizer(recipe, epochs, stages), loss=loss, weighted_metrics=[accuracy])
+    model.compile(make_optimizer(recipe, epochs, stages), loss=loss, weighted_metrics=watched)
     model.optimizer.build(model.trainable_variables)
     classes = model.output_shape[-1]
     scores = np.full((1, classes), 1 / classes, "float32")
@@ -264,19 +293,29 @@ def _say_plan(
     testing: Videos,
     epochs: Sequence[Epoch],
     strategy: tf.distribute.Strategy,
+    workers: Workers,
 ) -> None:
     size = f"{recipe.frames}x{recipe.size}x{recipe.size}, stride {recipe.stride}"
-    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    kind = "GPU" if gpu_capability() else "CPU"
+    devices = strategy.num_replicas_in_sync
+    if workers.connected:
+        devices = keras.distribution.get_device_count()
     total = epochs[-1].first_step + epochs[-1].steps
     batch = "up to " * recipe.multigrid + str(max(epoch.batch_size for epoch in epochs))
     print(
         f"{recipe.model} on {len(training)} videos of {len(training.class_names)} classes, "
         f"tested on {len(testing)}: clips of {size}.\n"
         f"{recipe.epochs} epochs, {total} steps of {batch} clips, on "
-        f"{strategy.num_replicas_in_sync} {kind} in {recipe.precision}; learning rate "
+        f"{devices} {kind} in {recipe.precision}; learning rate "
         f"{recipe.peak_rate:g} after {recipe.warmup_steps} steps of warm-up.",
         flush=True,
     )
+    if workers.connected:
+        print(
+            f"{workers.count} workers. If one is lost, all end within two minutes; start all again "
+            "with resume.",
+            flush=True,
+        )
     if recipe.backbone_rate != 1:
         print(
             f"All but the classifier learn at {recipe.backbone_rate:g} of that rate."
@@ -316,14 +355,15 @@ def _fit(
     state: RunState,
     report: ReadReport,
     devices: int,
+    workers: Workers,
 ) -> None:
     """Trains from where the run stands to its end, an epoch a `fit`."""
-    common = {"report": report, "one_hot": soft_labels(recipe)}
+    common = {"report": report, "one_hot": soft_labels(recipe), "part": workers.part}
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
     tests = clips(testing, batch_size=recipe.batch_size, **sizes, **common)
     tests = even_batches(tests, devices, len(testing))
     clock = InputClock() if devices == 1 else None
-    callbacks, place = _callbacks(model, recipe, training, epochs, state, report, clock)
+    callbacks, place = _callbacks(model, recipe, training, epochs, state, report, clock, workers)
     steps_by_shape: dict[tuple[int, ...], object] = {}
     with place.stopping_at_signals():
         for epoch in epochs[state.epoch :]:
@@ -375,11 +415,11 @@ def _callbacks(
     state: RunState,
     report: ReadReport,
     clock: InputClock | None,
+    workers: Workers,
 ) -> tuple[list[keras.callbacks.Callback], KeepPlace]:
     """What a run does beside its steps, in the order in which it has to be done."""
     output = Path(recipe.output)
     kept = output / checkpoint.FOLDER
-    checkpoint.clean(kept)
     throughput = Throughput(epochs, clock)
     place = KeepPlace(
         kept,
@@ -390,16 +430,20 @@ def _callbacks(
         minutes=recipe.checkpoint_minutes,
         keep=recipe.keep_checkpoints,
         metrics=[keras.ops.convert_to_numpy(v) for v in model.metrics_variables],
+        workers=workers,
     )
-    found: list[keras.callbacks.Callback] = [
-        StopAtNaN(state, epochs, training, recipe.seed, kept),
-        throughput,
+    found: list[keras.callbacks.Callback] = [ExactLoss()] if workers.connected else []
+    found += [StopAtNaN(state, epochs, training, recipe.seed, kept), throughput]
+    average = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []
+    if not workers.is_chief:
+        return [*found, *average, place], place
+    checkpoint.clean(kept)
+    found += [
         Progress(epochs, throughput, state),
-        BestWeights(output / "best.weights.h5", state),
+        BestWeights(output / "best.weights.h5", state, workers),
         RunHistory(output, state, pictures=plots.available()),
     ]
-    if recipe.ema:
-        found.append(keras.callbacks.SwapEMAWeights())
+    found += average
     if not plots.available():
         print('No pictures without matplotlib: pip install "keras-mtnet[plots]"')
     if importlib.util.find_spec("tensorboard"):
@@ -432,18 +476,20 @@ def _wandb(recipe: Recipe) -> keras.callbacks.Callback:
     return WandbMetricsLogger()
 
 
-def _finish(model: keras.Model, recipe: Recipe, output: Path) -> None:
+def _finish(model: keras.Model, recipe: Recipe, output: Path, workers: Workers) -> None:
     """Writes the network for use: without its optimizer, for clips of the recipe's shape."""
     if recipe.ema:
         inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         inner.take_averages(model.trainable_variables)
-    with dtype_policy(recipe.precision):
+    if not workers.is_chief:
+        return
+    with workers.alone(), dtype_policy(recipe.precision):
         final = build(
             recipe.model,
             classes=model.output_shape[-1],
             input_shape=(recipe.frames, recipe.size, recipe.size, 3),
             **recipe.model_options(),
         )
-    final.set_weights(model.get_weights())
+        final.set_weights(model.get_weights())
     with write_beside(output / "model.keras") as beside:
         final.save(beside)

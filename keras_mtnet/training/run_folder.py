@@ -14,7 +14,7 @@ import keras_mtnet.layers  # noqa: F401  what a saved network is made of
 from keras_mtnet import __version__
 from keras_mtnet.data import Videos
 from keras_mtnet.files import write_text
-from keras_mtnet.training.recipe import Recipe
+from keras_mtnet.training.recipe import Recipe, stored_recipe
 
 # Settings that may change where a run goes on: they say where things lie, not what is computed.
 _FREE = ("root", "annotations", "output", "wandb")
@@ -68,11 +68,6 @@ def load_run(path: str | os.PathLike, best: bool = False) -> tuple[keras.Model, 
     return model, RunConfig(names, recipe.frames, recipe.stride, recipe.size, recipe)
 
 
-def stored_recipe(path: str | os.PathLike) -> Recipe:
-    """The recipe of the run in a folder, with everything that was filled in."""
-    return Recipe.from_json(json.dumps(_config(path)["recipe"]))
-
-
 def start_folder(path: Path, recipe: Recipe, training: Videos, testing: Videos) -> None:
     """Makes a run folder that says what is trained, on what, and by which versions."""
     path.mkdir(parents=True, exist_ok=True)
@@ -88,6 +83,16 @@ def start_folder(path: Path, recipe: Recipe, training: Videos, testing: Videos) 
     }
     write_text(path / "classes.txt", "".join(f"{name}\n" for name in training.class_names))
     write_text(path / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def about_run(recipe: Recipe, training: Videos, testing: Videos) -> dict[str, Any]:
+    """What must be the same in all parts, and all workers, of a run."""
+    settings = json.loads(recipe.to_json())
+    return {
+        "settings": {name: value for name, value in settings.items() if name not in _FREE},
+        "training videos": _about(training),
+        "test videos": _about(testing),
+    }
 
 
 def check_same_run(path: Path, recipe: Recipe, training: Videos, testing: Videos) -> None:

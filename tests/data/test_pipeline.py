@@ -406,6 +406,73 @@ def test_unreadable_files_do_not_move_augmented_clips(broken):
         list(strict)
 
 
+# --- Parts of batches for several workers --------------------------------------------------------
+
+
+def test_parts_together_are_the_batches(videos):
+    options = {"training": True, "repeat": True, "start_sample": 12, "steps": 8, **SMALL}
+    whole = list(clips(videos, **options).as_numpy_iterator())
+    parts = [list(clips(videos, part=(i, 3), **options).as_numpy_iterator()) for i in range(3)]
+    assert len(whole) == 8
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert [share[0].shape for share in shares] == [(2, 4, 32, 32, 3)] * 3
+        for together, one in zip(
+            map(np.concatenate, zip(*shares, strict=True)), batch, strict=False
+        ):
+            np.testing.assert_array_equal(together, one)
+        assert all(share[2].tolist() == [1, 1] for share in shares)
+
+
+def test_parts_of_a_test_have_every_video_once(videos):
+    """The last batch of 6 has 2 of the 32 videos: the third part is filled up with grey."""
+    whole = list(clips(videos, **SMALL).as_numpy_iterator())
+    real = []
+    for i in range(3):
+        batches = list(clips(videos, part=(i, 3), **SMALL).as_numpy_iterator())
+        assert [x.shape[0] for x, _, _ in batches] == [2] * 6
+        assert [w.tolist() for _, _, w in batches] == [[1, 1]] * 5 + [[1, 1] if i == 0 else [0, 0]]
+        real.append([x[w > 0] for x, _, w in batches])
+    assert not batches[-1][0].any() and not batches[-1][1].any()
+    for (x, _), *shares in zip(whole, *real, strict=True):
+        np.testing.assert_array_equal(np.concatenate(shares), x)
+
+
+def test_parts_with_unreadable_videos_are_full(broken):
+    """Of 8 videos 1, 2 and 5 cannot be read; a part of 2, 3 has one clip twice."""
+    options = {**SMALL, "batch_size": 4, "report": ReadReport()}
+    whole = list(clips(broken, **options).as_numpy_iterator())
+    parts = [list(clips(broken, part=(i, 2), **options).as_numpy_iterator()) for i in range(2)]
+    weights = [[w.tolist() for _, _, w in part] for part in parts]
+    assert weights == [[[1, 0], [1, 0]], [[1, 0], [1, 1]]]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate([x[w > 0] for x, _, w in shares]), batch[0])
+    x, y, _ = parts[1][0]
+    np.testing.assert_array_equal(x[0], x[1])
+    assert y[0] == y[1]
+
+
+@pytest.mark.parametrize("augment", ["strong", "none"])
+def test_no_part_is_left_out(broken, augment):
+    """With one clip a part every video is a batch, readable or not."""
+    report = ReadReport()
+    options = {**SMALL, "batch_size": 2, "report": report, "one_hot": True, "training": True}
+    videos = Videos([dataclasses.replace(v, label=1) for v in broken], ("one", "other"))
+    batches = list(
+        clips(
+            videos, part=(1, 2), augment=augment, repeat=True, steps=8, **options
+        ).as_numpy_iterator()
+    )
+    assert len(batches) == 8 and not report.left_out
+    empty = [(x, y) for x, y, w in batches if not w.any()]
+    assert 0 < len(empty) < 8
+    assert not any(x.any() or y.any() for x, y in empty)
+
+
+def test_parts_must_be_equal(videos):
+    with pytest.raises(ValueError, match=r"divisible by the 4 parts\. Received: 6"):
+        clips(videos, part=(0, 4), **SMALL)
+
+
 def test_wrong_augmentation(videos):
     with pytest.raises(
         ValueError, match=r"augment needs training=True\. Received: augment=Augment"
