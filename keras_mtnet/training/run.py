@@ -378,6 +378,8 @@ def _fit(
                 model.fit(
                     clock.watch(stream) if clock else stream,
                     validation_data=tests,
+                    # TensorFlow finds the end of a set in the middle of a step, which it counts.
+                    steps_per_epoch=(epoch.end_sample - state.sample) // epoch.batch_size,
                     initial_epoch=epoch.number,
                     epochs=epoch.number + 1,
                     shuffle=False,  # the data set does it
