@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtnet.training.devices import dtype_policy, even_batches, make_strategy
+from keras_mtnet.training.devices import (
+    dtype_policy,
+    even_batches,
+    make_strategy,
+    resolve_precision,
+)
 
 
 def batches(*sizes: int) -> tf.data.Dataset:
@@ -84,3 +89,30 @@ def test_a_keras_that_adds_gradients_up_is_refused(monkeypatch):
     with pytest.raises(ValueError, match=r"needs Keras 3\.8 or later: Keras 3\.7\.0"):
         make_strategy("mirrored", 8)
     make_strategy("none", 8)
+
+
+@pytest.mark.parametrize(
+    "capability, expected",
+    [
+        (None, {"auto": "float32", "mixed_bfloat16": "mixed_bfloat16", "mixed_float16": None}),
+        ((6, 1), {"auto": "float32", "mixed_bfloat16": None, "mixed_float16": "mixed_float16"}),
+        ((7, 5), {"auto": "mixed_float16", "mixed_bfloat16": None}),
+        ((9, 0), {"auto": "mixed_bfloat16", "mixed_float16": "mixed_float16"}),
+    ],
+)
+def test_precision_is_what_the_device_has(monkeypatch, capability, expected):
+    """None stands for a refusal that names the way out; capability None for no GPU."""
+    gpus = [] if capability is None else ["gpu"]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "get_device_details",
+        lambda gpu: {"compute_capability": capability},
+    )
+    assert resolve_precision("float32") == "float32"
+    for name, found in expected.items():
+        if found is None:
+            with pytest.raises(ValueError, match=f"precision='{name}' needs a GPU"):
+                resolve_precision(name)
+        else:
+            assert resolve_precision(name) == found
