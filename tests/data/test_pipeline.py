@@ -275,6 +275,17 @@ def test_damaged_videos_are_used_as_far_as_they_go(tmp_path):
         list(views(read_videos([path]), 4, 2, 32, clips=3, crops=1, strict=True))
 
 
+def test_a_real_damaged_file_is_used_or_refused(real_data):
+    path = real_data / "odd_and_original" / "odd_corrupted.mp4"
+    if not path.is_file():
+        pytest.skip(f"no real clips: {path} is not there")
+    videos, reason = read_videos([str(path)]), "odd_corrupted.mp4: it ends after 28 frames"
+    dataset = views(videos, 4, 4, 32, clips=2, crops=1)
+    assert len(list(dataset)) == 1 and reason in dataset.report.summary()
+    with pytest.raises(tf.errors.OpError, match=reason):
+        list(views(videos, 4, 4, 32, clips=2, crops=1, strict=True))
+
+
 def test_report_is_empty_when_all_is_well(videos):
     dataset = clips(videos, **SMALL)
     assert dataset.report.summary() == ""
