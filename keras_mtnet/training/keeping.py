@@ -122,6 +122,8 @@ class KeepPlace(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.state.sample = self.epochs[epoch].end_sample
         self.state.epoch = epoch + 1
+        # Those of the test, by now; the next epoch begins without.
+        self.model.reset_metrics()
         self._save_if_due()
 
     def _save_if_due(self) -> None:
