@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from packed_sets import contents, few, flip_byte, pack_small
+from range_server import Whole, serve
 
 from keras_mtnet.data import ReadReport, clips, clips_from_directory, pack, read_split, views
 from keras_mtnet.data.packing import manifest, reader, storage
@@ -272,3 +273,38 @@ def test_a_set_behind_a_url(originals, packed):
         read_split("folder", "ram://nowhere")
     with pytest.raises(OSError, match="this TensorFlow cannot read nosuch://"):
         read_split("folder", "nosuch://bucket/packed")
+
+
+def test_a_set_on_a_web_server(packed):
+    """Without anything but Python, and without connections that stay open."""
+    here = read_split("folder", packed, subset="all")
+    options = {"training": True, "strict": True, "seed": 2, **SMALL}
+    with serve(packed) as (root, asked):
+        there = read_split("folder", root, subset="all")
+        assert [v.name for v in there] == [v.name for v in here]
+        expected = take(clips(here, **options), 9)
+        assert_same(take(clips(there, **options), 9), expected)
+        assert [wanted for _, wanted in asked].count(None) == 1  # the manifest
+        before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        for _ in range(3):
+            assert_same(take(clips(there, **options), 9), expected)
+        after = len(os.listdir("/proc/self/fd")) if before else 0
+        assert after < before + 15 and len(asked) > 100
+        with pytest.raises(OSError, match=r"nowhere/manifest\.json: HTTP Error 404"):
+            read_split("folder", f"{root}/nowhere")
+    with pytest.raises(OSError, match="refused"):
+        read_split("folder", root)
+
+
+def test_what_a_web_server_lacks_is_said(copy):
+    video, record = record_of(copy, 11)
+    with open(video.path, "r+b") as file:
+        file.truncate(record.offset)
+    with serve(copy) as (root, _):
+        dataset = clips(read_split("folder", root, subset="all"), **SMALL)
+        assert sum(len(y) for _, y in dataset) == 11
+        assert "shard-00002-of-00003.tfrecord, record 3" in dataset.report.failed[video.name]
+    with serve(copy, Whole) as (root, _):
+        dataset = clips(read_split("folder", root, subset="all"), **SMALL)
+        assert not list(dataset) and len(dataset.report.failed) == 12
+        assert "cannot send parts of a file" in dataset.report.failed[video.name]
