@@ -108,11 +108,26 @@ def test_damage_and_what_is_not_there(packed, bucket, tmp_path):
             read_split("folder", nowhere)
 
 
-def test_from_the_command_line(packed, bucket, tmp_path):
-    """With the status of the command: tensorflow-io by itself would abort it at its end."""
-    command = [sys.executable, "-m", "keras_mtnet.cli", "train", "--recipe", "demo", "--dry_run"]
-    for root, status in ((put(bucket, packed, "command"), 0), ("s3://videos/nothing", 1)):
-        arguments = [*command, "--root", root, "--output", tmp_path / "run"]
-        done = subprocess.run(arguments, capture_output=True, text=True, env=os.environ)
-        assert done.returncode == status, done.stderr
-    assert "s3://videos/nothing/manifest.json" in done.stderr
+READ = """
+import sys
+from keras_mtnet.data import clips, read_split
+videos = read_split("folder", sys.argv[1], subset="all")
+assert sum(len(y) for _, y in clips(videos, 4, 2, 32, strict=True)) == 12
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_processes_end_with_their_status(packed, bucket, status):
+    """And do not abort, as they do where nothing keeps tensorflow-io from it."""
+    root = put(bucket, packed, "process")
+    done = subprocess.run([sys.executable, "-c", READ, root, str(status)], capture_output=True)
+    assert done.returncode == status, done.stderr
+
+
+def test_from_the_command_line(bucket, tmp_path):
+    command = [sys.executable, "-m", "keras_mtnet.cli", "train", "--recipe", "demo"]
+    command += ["--root", "s3://videos/nothing", "--output", tmp_path / "run"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "s3://videos/nothing/manifest.json" in done.stderr and "Traceback" not in done.stderr
