@@ -5,12 +5,21 @@ import json
 import subprocess
 import sys
 
+import av
 import numpy as np
 import pytest
 from numbered_videos import break_packet, encode, numbered, remux
 
 from keras_mtnet import cli
-from keras_mtnet.data import VideoError, check_videos, count_frames
+from keras_mtnet.data import (
+    VideoError,
+    check_videos,
+    clips,
+    count_frames,
+    pack,
+    read_split,
+    views,
+)
 from keras_mtnet.data.check import VideoCheck, check_video
 
 
@@ -93,6 +102,42 @@ def test_unreadable_files_give_the_reason_that_reading_gives(folder):
     with pytest.raises(VideoError) as error:
         count_frames(folder / "empty.avi")
     assert check_video(str(folder / "empty.avi")).error == error.value.reason
+
+
+def test_what_is_no_video_has_one_name_and_reason_everywhere(tmp_path):
+    """For check-videos, clips, views and pack."""
+    root = tmp_path / "videos"
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+        encode(root / name / "good.mp4", numbered(10), "libx264")
+    encode(root / "a" / "still.png", numbered(1), "png", "rgb24", update="1")
+    (root / "a" / "still.png").rename(root / "a" / "still.mp4")
+    with av.open(str(root / "a" / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), "float32"), "fltp", "mono")
+        sound.rate = 16000
+        container.mux([*stream.encode(sound), *stream.encode()])
+    with av.open(str(root / "a" / "good.mp4")) as old, av.open(str(root / "b.mkv"), "w") as new:
+        new.add_stream_from_template(old.streams.video[0])
+        new.start_encoding()
+    (root / "b.mkv").rename(root / "b" / "none.mkv")
+    expected = {
+        "a/sound.mp4": "no video stream in the file",
+        "a/still.mp4": "a still image, not a video",
+        "b/none.mkv": "it holds no frame",
+    }
+    checks = check_videos(str(root))
+    assert {c.path[len(str(root)) + 1 :]: c.error for c in checks if c.error} == expected
+    packed = pack("folder", str(root), str(tmp_path / "packed"), shards=2, verbose=False)
+    assert packed.unreadable == expected
+    for folder in (root, tmp_path / "packed"):
+        videos = read_split("folder", str(folder), subset="all")
+        for dataset in (clips(videos, 4, 2, 32), views(videos, 4, 2, 32, clips=2, crops=1)):
+            list(dataset)
+            assert dataset.report.failed == expected
+            assert all(
+                f"{name}: {reason}" in dataset.report.summary() for name, reason in expected.items()
+            )
 
 
 def test_wrong_arguments(tmp_path):
