@@ -5,9 +5,9 @@
     pip install opencv-python-headless                         # to compare with OpenCV as well
 
 Videos of 150 to 300 frames, 320 x 240 and 180 x 144 pixels, are made of the given ones by a fixed
-seed: MPEG-4 in avi as UCF-101 has it (520 kbit/s, 25 frames/s, a keyframe at the start and where
-the scene changes) and H.264 in mp4. Training windows, 16 frames of stride 4 at a random start, are
-then read by:
+seed: MPEG-4 in avi as UCF-101 has it (520 kbit/s, 25 frames/s, one scene and so one keyframe) and
+H.264 in mp4. Each shows one of the given videos, to and fro until it is long enough. Training
+windows, 16 frames of stride 4 at a random start, are then read by:
 
     plain       a loop around a decoder: decode from the start, the 16 frames to RGB, in their own
                 size; no resizing, no crop, no batches
@@ -24,6 +24,7 @@ disturbs least; "x plain" and "x files" are ratios of clips per second, and in b
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -99,30 +100,32 @@ def make_videos(
     codec: str,
     options: dict[str, str],
 ) -> None:
-    """Writes videos of 150 to 300 frames that follow each other in originals chosen at random."""
+    """Writes videos of 150 to 300 frames, each of one original chosen at random."""
     paths = [video.path for video in read_split("folder", originals, subset="all")]
     rng = np.random.default_rng(SEED)
     for number in range(count):
         folder = root / f"class{number % 4}"
         folder.mkdir(parents=True, exist_ok=True)
-        frames = decode_in_turn([paths[place] for place in rng.permutation(len(paths))])
+        frames = to_and_fro(paths[rng.integers(len(paths))], width, height)
         with av.open(str(folder / f"video{number:03d}.{suffix}"), "w") as container:
             stream = container.add_stream(codec, rate=25, options=options)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.thread_count = 1
             for place in range(int(rng.integers(150, 301))):
-                pixels = next(frames).reformat(width, height, "yuv420p").to_ndarray()
-                frame = av.VideoFrame.from_ndarray(pixels, "yuv420p")
+                frame = av.VideoFrame.from_ndarray(next(frames), "yuv420p")
                 frame.pts, frame.time_base = place, Fraction(1, 25)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
 
 
-def decode_in_turn(paths: list[str]) -> Iterator[av.VideoFrame]:
-    while True:
-        for path in paths:
-            with contextlib.suppress(av.FFmpegError), av.open(path) as container:
-                yield from container.decode(video=0)
+def to_and_fro(path: str, width: int, height: int) -> Iterator[np.ndarray]:
+    """The frames of a video as arrays of yuv420p, forwards, backwards, forwards ..."""
+    with av.open(path) as container:
+        frames = [
+            frame.reformat(width, height, "yuv420p").to_ndarray()
+            for frame in itertools.islice(container.decode(video=0), 300)
+        ]
+    return itertools.cycle(frames + frames[-2:0:-1])
 
 
 # --- Contenders ----------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def read_window(
     end: float | None = None,
     cut: Cut | None = None,
     fps: float | None = None,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """Reads the frames that `choose` picks when told how many there are.
 
@@ -111,6 +112,7 @@ def read_window(
         cut: as for `read_frames`.
         fps: choose among pictures at this rate, each the frame nearest in time, whatever the rate
             of the file; None: among the frames of the file.
+        out: memory of the result's shape to put the frames in, if none is repeated.
 
     Returns:
         RGB frames as `read_frames` returns them, and what is damaged about the video, None if
@@ -132,7 +134,7 @@ def read_window(
             return first + choose(count)
         return index.nearest(choose(index.pictures(fps, first, count)) / fps, first, count)
 
-    return _read(source, choose_frames, Converter(short_side, cut))
+    return _read(source, choose_frames, Converter(short_side, cut), out)
 
 
 # --- Reading -------------------------------------------------------------------------------------
@@ -147,25 +149,32 @@ class _NotAsIndexed(Exception):
 
 
 def _read(
-    source: Source, choose: Callable[[FrameIndex], np.ndarray], convert: Converter
+    source: Source,
+    choose: Callable[[FrameIndex], np.ndarray],
+    convert: Converter,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """The chosen frames, and what is damaged about the video."""
     index = frame_index(source)
     try:
-        return _read_indexed(source, index, choose(index), convert)
+        return _read_indexed(source, index, choose(index), convert, out)
     except _NotAsIndexed:
         index = distrust_packets(source)
-        return _read_indexed(source, index, choose(index), convert)
+        return _read_indexed(source, index, choose(index), convert, out)
 
 
 def _read_indexed(
-    source: Source, index: FrameIndex, numbers: np.ndarray, convert: Converter
+    source: Source,
+    index: FrameIndex,
+    numbers: np.ndarray,
+    convert: Converter,
+    out: np.ndarray | None,
 ) -> tuple[np.ndarray, str | None]:
     wanted, places = np.unique(numbers, return_inverse=True)
     try:
-        frames, spoilt = _collect(source, index, wanted, convert)
+        frames, spoilt = _collect(source, index, wanted, convert, out)
     except _CannotSeek:
-        frames, spoilt = _collect(source, forget_keyframes(source), wanted, convert)
+        frames, spoilt = _collect(source, forget_keyframes(source), wanted, convert, out)
     damage = None
     if index.damage:
         damage = f"it ends after {index.count} frames ({index.damage})"
@@ -176,7 +185,11 @@ def _read_indexed(
 
 
 def _collect(
-    source: Source, index: FrameIndex, wanted: np.ndarray, convert: Converter
+    source: Source,
+    index: FrameIndex,
+    wanted: np.ndarray,
+    convert: Converter,
+    out: np.ndarray | None,
 ) -> tuple[np.ndarray, list[int]]:
     """Converts frames as they come.
 
@@ -185,11 +198,13 @@ def _collect(
         index: of its frames.
         wanted: their numbers, increasing.
         convert: makes arrays of them.
+        out: memory for as many or more.
 
     Returns:
         The arrays, and the numbers of frames of which the decoder had to guess parts.
     """
-    frames, spoilt = None, []
+    frames = None if out is None else out[: len(wanted)]
+    spoilt = []
     with closing(_frames(source, index, wanted)) as stream:
         for place, frame in enumerate(stream):
             try:

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data import sampling, transforms
+from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
 from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.convert import Box, Cut
@@ -148,10 +149,10 @@ def clips(
         epoch, place = divmod(number, count)
         return videos[sampling.epoch_order(seed, epoch, count)[place] if training else place]
 
-    def read(video: Video, number: int) -> np.ndarray:
+    def read(video: Video, number: int, out: np.ndarray) -> np.ndarray:
         if not training:
             return reader.views(video)[0]
-        return reader.random_clip(video, sampling.sample_generator(seed, number).random(26))
+        return reader.random_clip(video, sampling.sample_generator(seed, number).random(26), out)
 
     calls = parallel_calls or os.cpu_count()
     numbers = tf.data.Dataset.counter(start_sample) if repeat else _epochs(count)
@@ -261,7 +262,7 @@ def views(
     report = ReadReport() if report is None else report
     reader = _Reader(frames, stride, size, strict, report)
 
-    def read(video: Video, _: int) -> np.ndarray:
+    def read(video: Video, *_) -> np.ndarray:
         return reader.views(video, clips, crops)
 
     # A batch is a video: its views are many clips already.
@@ -314,8 +315,11 @@ class _Reader:
         for name in ("frames", "stride", "size"):
             _check_positive(name, getattr(self, name))
 
-    def random_clip(self, video: Video, draws: np.ndarray) -> np.ndarray:
-        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops."""
+    def random_clip(self, video: Video, draws: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops.
+
+        It is in `out` if it could be decoded into it.
+        """
         start, top, left, flip = draws[:4]
 
         def boxes(height: int, width: int) -> list[Box]:
@@ -329,6 +333,7 @@ class _Reader:
             video,
             lambda n: sampling.random_window(n, self.frames, self.stride, start),
             Cut(boxes, (self.size, self.size), bool(flip < self.augment.flip)),
+            out[:, None],
         )[:, 0]
 
     def views(self, video: Video, windows: int = 1, crops: int = 1) -> np.ndarray:
@@ -349,15 +354,22 @@ class _Reader:
             found.reshape(windows, self.frames, crops, *clip[1:]).swapaxes(1, 2).reshape(-1, *clip)
         )
 
-    def _cut(self, video: Video, choose: Callable[[int], np.ndarray], cut: Cut) -> np.ndarray:
+    def _cut(
+        self,
+        video: Video,
+        choose: Callable[[int], np.ndarray],
+        cut: Cut,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`.
 
         Damage is reported, or raised where `strict`.
         """
         if isinstance(video, PackedVideo):
-            parts, damage = read_packed_window(video, choose, cut)
+            parts, damage = read_packed_window(video, choose, cut, out)
         else:
-            parts, damage = read_window(video.path, choose, None, video.start, video.end, cut)
+            part = video.start, video.end
+            parts, damage = read_window(video.path, choose, None, *part, cut, out=out)
         if damage and self.strict:
             raise VideoError(video.name, damage)
         if damage:
@@ -368,7 +380,7 @@ class _Reader:
         self,
         batches: tf.data.Dataset,
         videos: Callable[[int], Video],
-        read: Callable[[Video, int], np.ndarray],
+        read: Callable[[Video, int, np.ndarray], np.ndarray],
         lead: tuple[int, ...],
         parallel_batches: int,
         parallel_calls: int,
@@ -382,7 +394,8 @@ class _Reader:
         Args:
             batches: data set of int64 numbers `(B,)`.
             videos: number to video.
-            read: video and number to clips, uint8 `(*lead, T, S, S, 3)`.
+            read: video and number to clips, uint8 `(*lead, T, S, S, 3)`, for which it is
+                given memory that it may use.
             lead: axes before T.
             parallel_batches: batches read at the same time.
             parallel_calls: videos read at the same time.
@@ -396,7 +409,7 @@ class _Reader:
         threads = _threads(parallel_calls)
 
         def read_batch(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            found = np.empty((len(numbers), *shape), "uint8")
+            found = empty_aligned((len(numbers), *shape), "uint8")
             labels = np.empty(len(numbers), "int32")
             readable = np.empty(len(numbers), "bool")
 
@@ -404,10 +417,10 @@ class _Reader:
                 number = int(numbers[place])
                 video = videos(number)
                 labels[place] = video.label
-                clip = self._read_or_report(video, lambda: read(video, number))
+                clip = self._read_or_report(video, lambda: read(video, number, found[place]))
                 readable[place] = clip is not None
                 if clip is not None:
-                    found[place] = clip
+                    found[place] = clip  # takes no time where it is there already
 
             list(threads.map(read_one, range(len(numbers))))
             if readable.all():

@@ -4,8 +4,10 @@ What takes a tensor runs in a graph, on clips of sizes that are not known before
 one's own. `clips` itself cuts and resizes frames before they are RGB.
 """
 
+import numpy as np
 import tensorflow as tf
 
+from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.clip_ops import to_pixels
 from keras_mtnet.models.preprocessing import MEAN, STD
 
@@ -55,9 +57,22 @@ def uniform_crops(clip: tf.Tensor, size: int, crops: int = 3) -> tf.Tensor:
     return tf.ensure_shape(tf.stack(squares), [crops, clip.shape[0], size, size, clip.shape[3]])
 
 
-@tf.function(jit_compile=True)  # one pass over memory instead of three
 def normalise(clips: tf.Tensor) -> tf.Tensor:
-    """uint8 RGB `(..., 3)` to the float32 values the networks are trained on."""
-    scale = tf.constant([1 / (255 * s) for s in STD])
-    shift = tf.constant([m / s for m, s in zip(MEAN, STD, strict=True)])
-    return tf.cast(clips, tf.float32) * scale - shift
+    """uint8 RGB `(..., 3)` to the float32 values the networks are trained on, by NumPy."""
+    found = tf.numpy_function(_normalise, [clips], tf.float32)
+    return tf.ensure_shape(found, clips.shape)
+
+
+def _normalise(clips: np.ndarray) -> np.ndarray:
+    found = empty_aligned(clips.shape, "float32")
+    width = 3 * clips.shape[-2]  # long rows, or the inner loop is over three numbers
+    scale = np.resize(np.asarray([1 / (255 * s) for s in STD], "float32"), width)
+    shift = np.resize(np.asarray([m / s for m, s in zip(MEAN, STD, strict=True)], "float32"), width)
+    height = clips.shape[-3]
+    frames = zip(
+        clips.reshape(-1, height, width), found.reshape(-1, height, width), strict=True
+    )  # one after the other, so that they stay in the cache
+    for frame, out in frames:
+        np.multiply(frame, scale, out=out)
+        np.subtract(out, shift, out=out)
+    return found

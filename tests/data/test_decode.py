@@ -40,6 +40,14 @@ def test_read_frames_returns_what_was_asked_for(video, indices):
     assert numbers(frames) == indices
 
 
+@pytest.mark.parametrize("indices", [[9, 11, 13], [5, 5, 39], [8, 2, 30]])
+def test_windows_go_where_they_are_told_if_none_is_repeated(video, indices):
+    memory = np.zeros((3, 64, 96, 3), "uint8")
+    frames, _ = d.read_window(video, lambda n: np.array(indices), out=memory)
+    assert numbers(frames) == indices
+    assert np.shares_memory(frames, memory) == (indices == sorted(set(indices)))
+
+
 def test_lossless_colours_are_exact(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), "uint8")
     path = encode(tmp_path / "exact.mkv", frames, "ffv1", "bgr0")

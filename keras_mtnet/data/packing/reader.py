@@ -123,7 +123,10 @@ def _choose(packed: PackedSet, records: list[Record], part: Part) -> list[bool]:
 
 
 def read_packed_window(
-    video: PackedVideo, choose: Callable[[int], np.ndarray], cut: Cut | None = None
+    video: PackedVideo,
+    choose: Callable[[int], np.ndarray],
+    cut: Cut | None = None,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """Reads the frames that `choose` picks when told how many there are.
 
@@ -131,6 +134,7 @@ def read_packed_window(
         video: of a packed set.
         choose: maps a number of frames to frame numbers `(n,)` below it.
         cut: boxes of the frames to return instead of whole ones.
+        out: as of `decode.read_window`.
 
     Returns:
         As of `decode.read_window`.
@@ -146,7 +150,7 @@ def read_packed_window(
         with storage.open_ranges(video.path) as read:
             _check_once(video, read)
             jpegs = _read_jpegs(video, wanted, read)
-        frames = _decode(jpegs, Converter(cut=cut))
+        frames = _decode(jpegs, Converter(cut=cut), out)
     except (_Broken, OSError) as error:
         shard = os.path.basename(video.path)
         raise VideoError(video.name, f"{shard}, record {record.number}: {error}") from error
@@ -212,13 +216,13 @@ def _read_jpegs(
     return jpegs
 
 
-def _decode(jpegs: list[bytes], convert: Converter) -> np.ndarray:
+def _decode(jpegs: list[bytes], convert: Converter, out: np.ndarray | None) -> np.ndarray:
     """Frames as RGB. FFmpeg takes less time for it than libjpeg, and scales before converting."""
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.options = {"idct": "xvid"}  # the fastest one, as exact as the others
     decoder.thread_type = "NONE"
     decoder.thread_count = 1
-    frames = None
+    frames = None if out is None else out[: len(jpegs)]
     for place, jpeg in enumerate(jpegs):
         try:
             pixels = convert(decoder.decode(av.Packet(jpeg))[0])
