@@ -49,12 +49,12 @@ class Throughput(keras.callbacks.Callback):
     def __init__(self, epochs: Sequence[Epoch], clock: InputClock | None = None) -> None:
         super().__init__()
         self.epochs, self.clock = epochs, clock
-        self._traced: set[tuple[int, int, int]] = set()
+        self._traced: set[tuple[int, int]] = set()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         planned = self.epochs[epoch]
         self._batch_size = planned.batch_size
-        shape = (planned.batch_size, planned.frames, planned.size)
+        shape = (planned.frames, planned.size)
         self._traces = shape not in self._traced
         self._traced.add(shape)
         self._start()

@@ -368,7 +368,7 @@ def _fit(
     with place.stopping_at_signals():
         for epoch in epochs[state.epoch :]:
             stream = even_batches(_stream(training, recipe, epoch, state, common), devices)
-            shape = (epoch.batch_size, epoch.frames, epoch.size)
+            shape = (epoch.frames, epoch.size)  # batches may be smaller by unreadable videos
             # A function for each shape: Keras' own would be traced once more for shapes that are
             # unknown, and be half as fast.
             model.train_function = steps_by_shape.get(shape)

@@ -124,7 +124,7 @@ def test_a_finished_run_is_left_alone(runs, capsys):
         ("stage_filters was .8. and is .16.", {"stage_filters": (16,)}),
         ("epochs was 3 and is 4", {"epochs": 4}),
         ("there were 3 classes and are 2", {"without": "Spin"}),
-        ("there were 9 training videos and are 8", {"without": "Fall/{first}"}),
+        ("there were 12 training videos and are 11", {"without": "Fall/{first}"}),
         ("the list of training videos is another one", {"renamed": "Fall/{first}"}),
     ],
 )
