@@ -81,6 +81,8 @@ def clips(
     report: ReadReport | None = None,
     parallel_calls: int | None = None,
     part: tuple[int, int] | None = None,
+    fps: float | None = None,
+    segments: bool = False,
 ) -> tf.data.Dataset:
     """Batches of clips with their labels.
 
@@ -114,6 +116,9 @@ def clips(
             are always full: other clips of the part once more, or grey ones, stand with weight 0
             for what is not there or cannot be read, and no batch is left out. MixUp and CutMix pair
             clips of a part.
+        fps: take every video as if it had so many frames a second; as it is when None.
+        segments: a clip is one frame of each of `frames` equal parts of the video, a random one in
+            training (Wang et al., Temporal Segment Networks, 2016), and no window at a stride.
 
     Returns:
         A `tf.data.Dataset` of normalised clips float32 `(B, frames, size, size, 3)` and labels
@@ -142,7 +147,7 @@ def clips(
     classes = len(videos.class_names) if one_hot or augment.mixes else None
     if classes == 0:
         raise ValueError("one_hot and mixed clips need videos with class names.")
-    reader = _Reader(frames, stride, size, strict, report, augment)
+    reader = _Reader(frames, stride, size, strict, report, augment, fps, segments)
     count = len(videos)
 
     def video(number: int) -> Video:
@@ -152,7 +157,9 @@ def clips(
     def read(video: Video, number: int, out: np.ndarray) -> np.ndarray:
         if not training:
             return reader.views(video)[0]
-        return reader.random_clip(video, sampling.sample_generator(seed, number).random(26), out)
+        return reader.random_clip(
+            video, sampling.sample_generator(seed, number).random(26 + frames), out
+        )
 
     calls = parallel_calls or os.cpu_count()
     numbers = tf.data.Dataset.counter(start_sample) if repeat else _epochs(count)
@@ -233,6 +240,7 @@ def views(
     strict: bool = False,
     report: ReadReport | None = None,
     parallel_calls: int | None = None,
+    fps: float | None = None,
 ) -> tf.data.Dataset:
     """The views of each video that a test averages over, one element a video.
 
@@ -246,6 +254,7 @@ def views(
         strict: as for `clips`.
         report: as for `clips`.
         parallel_calls: videos read at the same time; as many as there are CPUs when None.
+        fps: as for `clips`.
 
     Returns:
         A `tf.data.Dataset` of views float32 `(clips * crops, frames, size, size, 3)`, label int32
@@ -260,7 +269,7 @@ def views(
     _check_positive("crops", crops)
     stride = videos.stride if stride is None else stride
     report = ReadReport() if report is None else report
-    reader = _Reader(frames, stride, size, strict, report)
+    reader = _Reader(frames, stride, size, strict, report, fps=fps)
 
     def read(video: Video, *_) -> np.ndarray:
         return reader.views(video, clips, crops)
@@ -310,13 +319,17 @@ class _Reader:
     strict: bool
     report: ReadReport
     augment: Augment = PRESETS["none"]
+    fps: float | None = None
+    segments: bool = False
 
     def __post_init__(self):
         for name in ("frames", "stride", "size"):
             _check_positive(name, getattr(self, name))
+        if self.fps is not None and not self.fps > 0:
+            raise ValueError(f"fps must be above 0. Received: {self.fps}")
 
     def random_clip(self, video: Video, draws: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops.
+        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops; T.
 
         It is in `out` if it could be decoded into it.
         """
@@ -327,11 +340,16 @@ class _Reader:
                 side = transforms.crop_side(height, width)
                 return [(*sampling.random_box(height, width, side, top, left), side, side)]
             limits = self.augment.crop_area, self.augment.crop_aspect
-            return [sampling.random_area(height, width, *limits, draws[4:])]
+            return [sampling.random_area(height, width, *limits, draws[4:26])]
+
+        def choose(count: int) -> np.ndarray:
+            if self.segments:
+                return sampling.segment_frames(count, self.frames, draws[26:])
+            return sampling.random_window(count, self.frames, self.stride, start)
 
         return self._cut(
             video,
-            lambda n: sampling.random_window(n, self.frames, self.stride, start),
+            choose,
             Cut(boxes, (self.size, self.size), bool(flip < self.augment.flip)),
             out[:, None],
         )[:, 0]
@@ -344,9 +362,14 @@ class _Reader:
             places = sampling.uniform_boxes(height, width, side, crops)
             return [(*place, side, side) for place in places]
 
+        def choose(count: int) -> np.ndarray:
+            if self.segments:
+                return sampling.segment_frames(count, self.frames)
+            return sampling.uniform_windows(count, self.frames, self.stride, windows).ravel()
+
         found = self._cut(
             video,
-            lambda n: sampling.uniform_windows(n, self.frames, self.stride, windows).ravel(),
+            choose,
             Cut(boxes, (self.size, self.size)),
         )
         clip = self.frames, self.size, self.size, 3
@@ -366,10 +389,10 @@ class _Reader:
         Damage is reported, or raised where `strict`.
         """
         if isinstance(video, PackedVideo):
-            parts, damage = read_packed_window(video, choose, cut, out)
+            parts, damage = read_packed_window(video, choose, cut, out, self.fps)
         else:
             part = video.start, video.end
-            parts, damage = read_window(video.path, choose, None, *part, cut, out=out)
+            parts, damage = read_window(video.path, choose, None, *part, cut, self.fps, out)
         if damage and self.strict:
             raise VideoError(video.name, damage)
         if damage:

@@ -17,6 +17,7 @@ from keras_mtnet.data import (
     Videos,
     clips,
     clips_from_directory,
+    pack,
     read_clip,
     read_frames,
     read_split,
@@ -28,7 +29,7 @@ from keras_mtnet.data.augment import PRESETS, augment_clip
 from keras_mtnet.data.convert import Cut
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.synthetic import write_video
-from keras_mtnet.models.preprocessing import preprocess_input
+from keras_mtnet.models.preprocessing import MEAN, STD, preprocess_input
 
 SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 6}
 
@@ -332,6 +333,56 @@ def test_clips_from_directory(drawn, tmp_path):
         clips_from_directory(folder, subset="training")
     with pytest.raises(ValueError, match="'training' or 'validation'"):
         clips_from_directory(folder, subset="test", validation_split=0.2)
+
+
+# --- Which frames --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory):
+    """A folder, and a packed set, of two videos whose frame k has the brightness 4 k; 25 fps."""
+    folder = tmp_path_factory.mktemp("grey")
+    frames = np.broadcast_to(4 * np.arange(60, dtype="uint8")[:, None, None, None], (60, 32, 32, 3))
+    for name in ("a", "b"):
+        (folder / "videos" / name).mkdir(parents=True)
+        encode(folder / "videos" / name / "1.mkv", frames, "ffv1", "bgr0")
+    pack("folder", str(folder / "videos"), str(folder / "packed"), shards=1, quality=100)
+    return [read_split("folder", str(folder / name), subset="all") for name in ("videos", "packed")]
+
+
+def seen(videos, **options) -> list[list[int]]:
+    """Numbers of the frames in each clip."""
+    options = {"frames": 5, "stride": 2, "size": 16, "batch_size": 2, **options}
+    ((x, _),) = take(clips(videos, **options), 1)
+    brightness = x.mean((2, 3)) * 255 * np.array(STD) + 255 * np.array(MEAN)
+    return np.rint(brightness.mean(-1) / 4).astype(int).tolist()
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["files", "packed"])
+def test_a_rate_is_one_for_all_videos(grey, place):
+    videos = grey[place]
+    assert seen(videos) == [[25, 27, 29, 31, 33]] * 2
+    assert seen(videos, fps=12.5) == [[20, 24, 28, 32, 36]] * 2  # every second frame, of which two
+    assert seen(videos, fps=12.5, stride=1) == [[24, 26, 28, 30, 32]] * 2
+    (x, _, _), *_ = views(videos, 5, 1, 16, clips=1, crops=1, fps=12.5)
+    np.testing.assert_array_equal(x[0], next(iter(clips(videos, 5, 1, 16, 1, fps=12.5)))[0][0])
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["files", "packed"])
+def test_a_frame_of_every_part(grey, place):
+    videos = grey[place]
+    assert seen(videos, segments=True) == [[6, 18, 30, 42, 54]] * 2
+    options = {"segments": True, "training": True, "repeat": True}
+    drawn_frames = seen(videos, **options)
+    assert drawn_frames == seen(videos, parallel_calls=1, **options)
+    assert drawn_frames[0] != drawn_frames[1]
+    for clip in drawn_frames:
+        assert [number // 12 for number in clip] == [0, 1, 2, 3, 4]
+
+
+def test_a_rate_must_be_above_zero(videos):
+    with pytest.raises(ValueError, match=r"fps must be above 0\. Received: 0"):
+        clips(videos, fps=0, **SMALL)
 
 
 # --- Augmentation --------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ def read_packed_window(
     choose: Callable[[int], np.ndarray],
     cut: Cut | None = None,
     out: np.ndarray | None = None,
+    fps: float | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """Reads the frames that `choose` picks when told how many there are.
 
@@ -135,6 +136,7 @@ def read_packed_window(
         choose: maps a number of frames to frame numbers `(n,)` below it.
         cut: boxes of the frames to return instead of whole ones.
         out: as of `decode.read_window`.
+        fps: as of `decode.read_window`; the packed frames lie evenly in time.
 
     Returns:
         As of `decode.read_window`.
@@ -145,7 +147,8 @@ def read_packed_window(
     record = video.record
     if record.error is not None:
         raise VideoError(video.name, record.error)
-    wanted, places = np.unique(choose(record.frames), return_inverse=True)
+    chosen = choose(record.frames) if fps is None else _at_rate(record, choose, fps)
+    wanted, places = np.unique(chosen, return_inverse=True)
     try:
         with storage.open_ranges(video.path) as read:
             _check_once(video, read)
@@ -156,6 +159,15 @@ def read_packed_window(
         raise VideoError(video.name, f"{shard}, record {record.number}: {error}") from error
     in_order = len(places) == len(wanted) and bool((places[1:] > places[:-1]).all())
     return frames if in_order else frames[places], record.damage
+
+
+def _at_rate(record: Record, choose: Callable[[int], np.ndarray], fps: float) -> np.ndarray:
+    """The frames nearest to those that `choose` picks of pictures at `fps`."""
+    if not record.fps:  # it was never known
+        return choose(record.frames)
+    step = record.fps / fps
+    pictures = max(1, round(record.frames / step))
+    return np.minimum(np.rint(choose(pictures) * step).astype("int64"), record.frames - 1)
 
 
 class _Broken(Exception):
