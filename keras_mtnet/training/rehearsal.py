@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from keras_mtnet import plots
-from keras_mtnet.data import Videos, clips
+from keras_mtnet.data import Videos
 from keras_mtnet.files import check_new_folder
+from keras_mtnet.training.checkpoint import RunState
 from keras_mtnet.training.devices import dtype_policy, even_batches, make_strategy
 from keras_mtnet.training.optimizer import make_optimizer
 from keras_mtnet.training.plan import Epoch, plan
@@ -19,6 +20,7 @@ from keras_mtnet.training.run import (
     check_folders,
     check_warmup,
     compile_model,
+    epoch_stream,
     make_model,
     read_data,
     resolve,
@@ -108,24 +110,22 @@ def time_a_step(
     with dtype_policy(recipe.precision), strategy.scope():
         model = make_model(recipe, training, strategy.num_replicas_in_sync)
         compile_model(model, recipe, epochs)
-    stream = clips(
+    plain = epochs[-1]  # with multigrid too
+    stream = epoch_stream(
         training,
-        frames=recipe.frames,
-        stride=recipe.stride,
-        size=recipe.size,
-        batch_size=recipe.batch_size,
-        training=True,
-        repeat=True,
-        steps=_TIMED_STEPS + 2,
-        seed=recipe.seed,
-        augment=recipe.augment,
-        one_hot=soft_labels(recipe),
-    )
-    begin = time.perf_counter()
-    batches = list(stream)
-    reading = (time.perf_counter() - begin) / max(1, len(batches))
+        recipe,
+        plain,
+        RunState(sample=plain.first_sample),
+        {"one_hot": soft_labels(recipe)},
+    ).take(_TIMED_STEPS + 2)
+    begin, read, first = time.perf_counter(), 0, None
+    for batch in stream:  # one at a time: a large one may take a gigabyte
+        read, first = read + 1, first or batch
+    if first is None:
+        raise ValueError("None of the first training videos can be read.")
+    reading = (time.perf_counter() - begin) / read
     clock = _StepClock()
-    repeated = stream.from_tensors(batches[0]).repeat(_TIMED_STEPS + 2)
+    repeated = stream.from_tensors(first).repeat(_TIMED_STEPS + 2)
     model.fit(
         even_batches(repeated, strategy.num_replicas_in_sync),
         shuffle=False,

@@ -367,7 +367,7 @@ def _fit(
     steps_by_shape: dict[tuple[int, ...], object] = {}
     with place.stopping_at_signals():
         for epoch in epochs[state.epoch :]:
-            stream = even_batches(_stream(training, recipe, epoch, state, common), devices)
+            stream = even_batches(epoch_stream(training, recipe, epoch, state, common), devices)
             shape = (epoch.frames, epoch.size)  # batches may be smaller by unreadable videos
             # A function for each shape: Keras' own would be traced once more for shapes that are
             # unknown, and be half as fast.
@@ -389,7 +389,7 @@ def _fit(
             steps_by_shape[shape] = model.train_function
 
 
-def _stream(
+def epoch_stream(
     training: Videos, recipe: Recipe, epoch: Epoch, state: RunState, common: dict[str, object]
 ) -> tf.data.Dataset:
     """The batches of an epoch from where the run stands."""
