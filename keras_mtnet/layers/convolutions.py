@@ -9,6 +9,9 @@ from keras import ops
 
 # From this many positions on, TensorFlow's convolution is the faster form of a matrix product.
 MANY_POSITIONS = 2048
+# Below this many channels, oneDNN (in TensorFlow 2.21) gives wrong kernel gradients of 1x1
+# convolutions of stride 2: seen below 8 with vectors of 8 numbers, others have 16.
+FEW_CHANNELS = 16
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -26,8 +29,11 @@ class PointwiseConv3D(keras.layers.Conv3D):
             if many and keras.backend.backend() == "tensorflow":
                 return super().convolution_op(inputs, kernel)
             return matmul_last(inputs, ops.reshape(kernel, kernel.shape[3:]))
-        # Skipping rows and columns is left to a 2-D convolution.
         x = self._kept_frames(inputs)
+        if x.shape[-1] < FEW_CHANNELS:
+            x = x[:, :, :: self.strides[1], :: self.strides[2]]
+            return matmul_last(x, ops.reshape(kernel, kernel.shape[3:]))
+        # Skipping rows and columns is left to a 2-D convolution.
         _, t, h, w, c = x.shape if None not in x.shape[1:] else ops.shape(x)
         kernel = ops.reshape(kernel, kernel.shape[1:])
         x = ops.conv(ops.reshape(x, (-1, h, w, c)), kernel, self.strides[1:], "same")

@@ -27,6 +27,23 @@ def test_pointwise_equals_conv3d(strides, use_bias):
     np.testing.assert_allclose(ours(x), plain(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4, 8, 20])
+@pytest.mark.parametrize("strides", [1, (1, 2, 2), 2])
+@pytest.mark.parametrize("filters", [3, 24])
+def test_pointwise_gradient(channels, filters, strides):
+    """Of the kernel, against NumPy: oneDNN's is wrong for few channels and a stride of 2."""
+    x, layer = clip(4, 4, 8, 8, channels), PointwiseConv3D(filters, strides=strides)
+    layer.build(x.shape)
+    upstream = clip(*layer.compute_output_shape(x.shape), seed=1)
+    t, h, w = layer.strides
+    expected = np.einsum("nthwc,nthwd->cd", x[:, ::t, ::h, ::w].astype("float64"), upstream)
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x) * upstream)
+        gradient = tape.gradient(loss, layer.kernel.value)[0, 0, 0]
+        np.testing.assert_allclose(gradient, expected, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize("frames", [1, 2, 5, 8])
 def test_temporal_depthwise_is_a_convolution_of_each_channel(frames, kernel_size):
