@@ -47,6 +47,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 NAMES = {
     "ours": "ours, ratio 7/8",
     "ratio1": "ours, ratio 1",
+    "recompute": "ours, recomputing",
     "bare": "ours, bare products",
     "authors": "authors, PyTorch",
     "x3d": "X3D-M, PyTorch",
@@ -63,6 +64,7 @@ def measure_inference(options: argparse.Namespace) -> list[Row]:
         contenders = {
             name: contender(options, network, "inference", batch, clip)
             for network, name in NAMES.items()
+            if network != "recompute"
         }
         rows += take_turns(f"inference, {batch} x {sizes(clip)}", contenders, options)
     return rows

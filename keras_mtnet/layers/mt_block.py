@@ -17,11 +17,12 @@ from keras_mtnet.layers.arguments import (
 from keras_mtnet.layers.conv_norm import Affine, conv_norm, fixed_affines
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.mt_conv import MTConv
+from keras_mtnet.layers.recompute import Recomputing
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class MTBlock(keras.layers.Layer):
+class MTBlock(Recomputing, keras.layers.Layer):
     """Four multi-temporal convolutions, squeeze and recursion, and a shortcut (Section III-B).
 
     With `mid = int(filters * bottleneck)`, the convolutions are 1x1x1 to mid, 1x1x1 back to the
@@ -35,6 +36,8 @@ class MTBlock(keras.layers.Layer):
         bottleneck: width of the inner convolutions relative to `filters`.
         ratio, pooling, frame_selection, synchronized: as in `MTConv`.
         cell: as in `SqueezeAndRecursion`.
+        recompute: in training, keep only the input and compute the rest again for the gradient:
+            less memory, more time.
 
     Input `(N, T, H, W, C)`, output `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
 
@@ -52,6 +55,7 @@ class MTBlock(keras.layers.Layer):
         pooling: str = "soft",
         frame_selection: bool = True,
         synchronized: bool = False,
+        recompute: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -63,6 +67,7 @@ class MTBlock(keras.layers.Layer):
         self.pooling = pooling
         self.frame_selection = frame_selection
         self.synchronized = synchronized
+        self.recompute = recompute
         self.gate = SqueezeAndRecursion(cell, dtype=self.dtype_policy, name="gate")
 
     def _mt_conv(self, filters: int, name: str, **kwargs: Any) -> MTConv:
@@ -124,6 +129,8 @@ class MTBlock(keras.layers.Layer):
         return (n, *map(strided, sizes, self.strides), self.filters)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
+        if self.recomputes(training):
+            return self.call_again(x)
         norms = [norm for conv in self.convs for norm in conv.norms]
         if self.shortcut_conv is None:
             affines = fixed_affines(norms, training)
@@ -157,4 +164,5 @@ class MTBlock(keras.layers.Layer):
             "pooling": self.pooling,
             "frame_selection": self.frame_selection,
             "synchronized": self.synchronized,
+            "recompute": self.recompute,
         }

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.arguments import triple
+from keras_mtnet.layers.recompute import Recomputing
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.two_stream_mt_conv import (
@@ -20,7 +21,7 @@ SMALLEST = 3  # rows and columns that the shortcut of the prolonged stream start
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class TwoStreamMTBlock(keras.layers.Layer):
+class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
     """Four convolutions of two streams, a gate on each stream, and a shortcut.
 
     The convolutions (`TwoStreamMTConv`) are 1x1x1 to `filters`, 1x1x1 back to the input's
@@ -35,6 +36,7 @@ class TwoStreamMTBlock(keras.layers.Layer):
         strides: int or (frames, height, width), of the 3x3x3 convolution.
         ratio, synchronized: as in `TwoStreamMTConv`.
         cell: as in `SqueezeAndRecursion`.
+        recompute: as in `MTBlock`.
 
     Input and output as in `TwoStreamMTConv`.
 
@@ -49,6 +51,7 @@ class TwoStreamMTBlock(keras.layers.Layer):
         ratio: float = 7 / 8,
         cell: str = "gru",
         synchronized: bool = False,
+        recompute: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -57,6 +60,7 @@ class TwoStreamMTBlock(keras.layers.Layer):
         self.ratio = ratio
         self.cell = cell
         self.synchronized = synchronized
+        self.recompute = recompute
         self.gates = [
             SqueezeAndRecursion(cell, dtype=self.dtype_policy, name=name)
             for name in ("local_gate", "prolonged_gate")
@@ -107,6 +111,8 @@ class TwoStreamMTBlock(keras.layers.Layer):
         return strided_streams(input_shape, self.filters, self.ratio, self.strides)
 
     def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
+        if self.recomputes(training):
+            return self.call_again(inputs)
         x = inputs
         for conv in self.convs[:-1]:
             x = [ops.relu(stream) for stream in conv(x, training=training)]
@@ -127,6 +133,7 @@ class TwoStreamMTBlock(keras.layers.Layer):
             "ratio": self.ratio,
             "cell": self.cell,
             "synchronized": self.synchronized,
+            "recompute": self.recompute,
         }
 
 

@@ -42,6 +42,7 @@ def MTNet(
     frame_selection: bool = True,
     dropout_rate: float = 0.5,
     synchronized: bool = False,
+    recompute: bool = False,
     dtype: Any = None,
 ) -> keras.Model:
     """Builds a Multi-Temporal Network.
@@ -73,6 +74,8 @@ def MTNet(
         frame_selection: halve time by triplet cosine selection there; False pools it.
         dropout_rate: in front of the classifier.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
+        recompute: in training, keep only what goes from block to block and compute the rest again
+            for the gradient: less memory, more time.
         dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
@@ -105,6 +108,7 @@ def MTNet(
                 pooling=branch_pooling,
                 frame_selection=frame_selection,
                 synchronized=synchronized,
+                recompute=recompute,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(x)

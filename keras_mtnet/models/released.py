@@ -36,6 +36,7 @@ def ReleasedMTNet(
     cell: str = "gru",
     dropout_rate: float = 0.0,
     synchronized: bool = False,
+    recompute: bool = False,
     dtype: Any = None,
 ) -> keras.Model:
     """Builds a network as the paper's authors released it.
@@ -57,6 +58,7 @@ def ReleasedMTNet(
         cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`; gru in the released networks.
         dropout_rate: in front of the classifier; none in the released networks.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
+        recompute: as in `MTNet`.
         dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
@@ -80,6 +82,7 @@ def ReleasedMTNet(
                 ratio=ratio,
                 cell=cell,
                 synchronized=synchronized,
+                recompute=recompute,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(streams)

@@ -165,6 +165,12 @@ class Recipe:
     )
     keep_checkpoints: int = _setting(2, "checkpoints", "how many of the newest to keep", int)
 
+    recompute: bool = _setting(
+        False,
+        "machine",
+        "compute activations again for the gradient instead of keeping them: less memory, slower",
+        bool,
+    )
     precision: str = _setting(
         "float32",
         "machine",
@@ -224,7 +230,10 @@ class Recipe:
 
     def model_options(self) -> dict[str, Any]:
         """What `keras_mtnet.models.build` needs beside the classes and the input shape."""
-        names = ("variant", "ratio", "cell", "dropout_rate", "stage_filters", "stage_depths")
+        names = (
+            *("variant", "ratio", "cell", "dropout_rate", "stage_filters", "stage_depths"),
+            "recompute",
+        )
         options = {name: getattr(self, name) for name in names}
         return {name: value for name, value in options.items() if value is not None}
 

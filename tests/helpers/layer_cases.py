@@ -58,6 +58,7 @@ LAYERS = {
             "pooling": "avg",
             "frame_selection": False,
             "synchronized": SYNCHRONIZED,
+            "recompute": True,
         },
     ),
 }

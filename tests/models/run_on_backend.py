@@ -57,10 +57,10 @@ def released():
     return keras.ops.concatenate([keras.ops.mean(y, (1, 2, 3)) for y in block(streams)], -1)
 
 
-def trained():
+def trained(layer):
     """Weights of a small model after a step: hand-written gradients pass through each backend."""
     inputs = keras.Input((8, 6, 6, 8))
-    x = layers.MTConv(8, ratio=0.5)(inputs)
+    x = layer(inputs)
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling3D()(x))
     reference.randomise(model, scale=0.7)
     model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
@@ -75,7 +75,8 @@ def main(path):
     for cell in CELLS:
         results[f"network/{cell}"] = network(cell)(clip((2, 8, 12, 12, 3)))
     results["released"] = released()
-    results["trained"] = trained()
+    results["trained"] = trained(layers.MTConv(8, ratio=0.5))
+    results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, recompute=True))
     pixels = keras.ops.convert_to_tensor(np.arange(12, dtype="uint8").reshape(4, 3))
     results["preprocessed"] = mt.preprocess_input(pixels)
     np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})
