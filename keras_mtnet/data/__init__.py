@@ -10,7 +10,7 @@ from typing import Any
 _NAMES = {
     "STRIDES": "videos",
     "Augment": "augment",
-    "ReadReport": "pipeline",
+    "ReadReport": "report",
     "Video": "videos",
     "VideoCheck": "check",
     "VideoError": "decode",

@@ -225,7 +225,7 @@ def _frames(source: Source, index: FrameIndex, wanted: np.ndarray) -> Iterator[a
     if is_folder(source):
         yield from _opened(source, wanted)
         return
-    with open_video(source, quick=index.by_packets) as (container, stream):
+    with open_video(source, quick=index.quick) as (container, stream):
         try:
             if index.by_packets:
                 for key, run in _runs(index, wanted):

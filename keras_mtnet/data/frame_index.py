@@ -17,6 +17,7 @@ import numpy as np
 from keras_mtnet.data import mpeg4
 from keras_mtnet.data.video_file import (
     NO_FRAME,
+    TELL_ALL,
     Source,
     VideoError,
     is_folder,
@@ -61,6 +62,7 @@ class FrameIndex:
         tick: length of a tick in seconds.
         by_packets: whether `ticks` are the times of packets, by which the frames that a decoder
             gives can be told apart. Otherwise they have to be counted from the start.
+        quick: whether the file can be opened without looking into its streams.
         reordered: whether packets come in another order than their frames are shown in.
         order: int64 `(frames,)`, which frame each packet holds, where packets have no times.
         keys: frames at which decoding can begin, besides the first.
@@ -70,6 +72,7 @@ class FrameIndex:
     ticks: np.ndarray
     tick: float
     by_packets: bool = False
+    quick: bool = False
     reordered: bool = False
     order: np.ndarray | None = None
     keys: Keyframes = dataclasses.field(default_factory=Keyframes)
@@ -203,7 +206,8 @@ def _by_packets(source: Source) -> FrameIndex | None:
         return None
     seekable = container_name in (_MP4, _MKV, _AVI)
     keys = _keyframes(shown, ticks) if seekable else Keyframes()
-    return FrameIndex(ticks, tick, True, reordered, keys=keys)
+    quick = container_name in TELL_ALL
+    return FrameIndex(ticks, tick, True, quick, reordered, keys=keys)
 
 
 def _one_frame_each(codec: str, packets: list[tuple]) -> bool:

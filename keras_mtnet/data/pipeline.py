@@ -6,62 +6,23 @@ is read in parallel. A batch is a fixed range of sample numbers. A file that can
 its batch smaller; it is reported, and never replaced by another.
 """
 
-import dataclasses
 import functools
 import itertools
 import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data import sampling, transforms
-from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
 from keras_mtnet.data.catalog import read_split
-from keras_mtnet.data.convert import Box, Cut
-from keras_mtnet.data.decode import VideoError, read_window
+from keras_mtnet.data.clip_reader import ClipReader, check_positive
+from keras_mtnet.data.decode import read_window
 from keras_mtnet.data.mixing import mix_batch
-from keras_mtnet.data.packing.reader import PackedVideo, read_packed_window
 from keras_mtnet.data.random_ops import sample_seed
+from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.videos import Video, Videos
-
-
-class ReadReport:
-    """What could not be read. Safe to fill from several threads.
-
-    Attributes:
-        failed: dict from video name to the reason why nothing of it could be used.
-        damaged: dict from video name to what is wrong, of videos used as far as they can be read.
-        left_out: numbers of the first samples of batches in which nothing could be read.
-    """
-
-    def __init__(self):
-        self.failed: dict[str, str] = {}
-        self.damaged: dict[str, str] = {}
-        self.left_out: set[int] = set()
-        self._lock = threading.Lock()
-
-    def add_failed(self, name: str, reason: str) -> None:
-        with self._lock:
-            self.failed[name] = reason
-
-    def add_damaged(self, name: str, reason: str) -> None:
-        with self._lock:
-            self.damaged[name] = reason
-
-    def summary(self) -> str:
-        """Counts and names every video with a fault, a line each; "" if there is none."""
-        with self._lock:
-            parts = [("could not be read", self.failed), ("damaged, used in part", self.damaged)]
-            lines = []
-            for what, videos in parts:
-                if videos:
-                    lines.append(f"{len(videos)} video{'s' * (len(videos) > 1)} {what}:")
-                    lines += [f"  {name}: {reason}" for name, reason in sorted(videos.items())]
-        return "\n".join(lines)
 
 
 def clips(
@@ -129,7 +90,7 @@ def clips(
         ValueError: for a wrong argument.
     """
     _check_videos(videos)
-    _check_positive("batch_size", batch_size)
+    check_positive("batch_size", batch_size)
     if part and batch_size % part[1]:
         raise ValueError(
             f"batch_size must be divisible by the {part[1]} parts. Received: {batch_size}"
@@ -147,19 +108,18 @@ def clips(
     classes = len(videos.class_names) if one_hot or augment.mixes else None
     if classes == 0:
         raise ValueError("one_hot and mixed clips need videos with class names.")
-    reader = _Reader(frames, stride, size, strict, report, augment, fps, segments)
+    reader = ClipReader(frames, stride, size, strict, report, augment, fps, segments)
     count = len(videos)
 
     def video(number: int) -> Video:
         epoch, place = divmod(number, count)
         return videos[sampling.epoch_order(seed, epoch, count)[place] if training else place]
 
-    def read(video: Video, number: int, out: np.ndarray) -> np.ndarray:
+    def read(video: Video, number: int) -> np.ndarray:
         if not training:
             return reader.views(video)[0]
-        return reader.random_clip(
-            video, sampling.sample_generator(seed, number).random(26 + frames), out
-        )
+        draws = sampling.sample_generator(seed, number).random(26 + frames)
+        return reader.random_clip(video, draws)
 
     calls = parallel_calls or os.cpu_count()
     numbers = tf.data.Dataset.counter(start_sample) if repeat else _epochs(count)
@@ -171,8 +131,11 @@ def clips(
         begin = part[0] * full
         numbers = numbers.map(lambda batch: batch[begin : begin + full])
     ahead = -(-calls // (full or batch_size)) + 1  # enough batches to keep all readers busy
-    batches = reader.map_batches(numbers, video, read, (), ahead, calls, leave_out=not part)
-    if augment.changes_pixels:
+    changes = augment.changes_pixels
+    batches = reader.map_batches(
+        numbers, video, read, ahead, calls, normalise=not changes, leave_out=not part
+    )
+    if changes:
         change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
         batches = batches.map(change, num_parallel_calls=2, deterministic=True)
     finish = functools.partial(_finish, classes=classes, augment=augment, seed=seed, full=full)
@@ -265,20 +228,21 @@ def views(
         ValueError: for a wrong argument.
     """
     _check_videos(videos)
-    _check_positive("clips", clips)
-    _check_positive("crops", crops)
+    check_positive("clips", clips)
+    check_positive("crops", crops)
     stride = videos.stride if stride is None else stride
     report = ReadReport() if report is None else report
-    reader = _Reader(frames, stride, size, strict, report, fps=fps)
+    reader = ClipReader(frames, stride, size, strict, report, fps=fps)
 
-    def read(video: Video, *_) -> np.ndarray:
+    def read(video: Video, _: int) -> np.ndarray:
         return reader.views(video, clips, crops)
 
     # A batch is a video: its views are many clips already.
     numbers = tf.data.Dataset.range(len(videos)).batch(1)
     calls = parallel_calls or os.cpu_count()
-    found = reader.map_batches(numbers, videos.__getitem__, read, (clips * crops,), calls, calls)
-    found = found.map(lambda x, y, number, _: (transforms.normalise(x[0]), y[0], number[0]))
+    lead = (clips * crops,)
+    found = reader.map_batches(numbers, videos.__getitem__, read, calls, calls, lead)
+    found = found.map(lambda x, y, number, _: (x[0], y[0], number[0]))
     found = _as_set(found.prefetch(1))
     found.class_names = videos.class_names
     found.report = report
@@ -301,184 +265,12 @@ def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = N
         VideoError: if the file cannot be read.
     """
     if size is not None:
-        reader = _Reader(frames, stride, size, strict=False, report=ReadReport())
+        reader = ClipReader(frames, stride, size, strict=False, report=ReadReport())
         return reader.views(Video(path, -1, path))[0]
     return read_window(path, lambda n: sampling.uniform_windows(n, frames, stride, 1)[0])[0]
 
 
 # --- Inside --------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class _Reader:
-    """Reads the clips of one data set. Attributes are the arguments of `clips`."""
-
-    frames: int
-    stride: int
-    size: int
-    strict: bool
-    report: ReadReport
-    augment: Augment = PRESETS["none"]
-    fps: float | None = None
-    segments: bool = False
-
-    def __post_init__(self):
-        for name in ("frames", "stride", "size"):
-            _check_positive(name, getattr(self, name))
-        if self.fps is not None and not self.fps > 0:
-            raise ValueError(f"fps must be above 0. Received: {self.fps}")
-
-    def random_clip(self, video: Video, draws: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops; T.
-
-        It is in `out` if it could be decoded into it.
-        """
-        start, top, left, flip = draws[:4]
-
-        def boxes(height: int, width: int) -> list[Box]:
-            if self.augment.crop_area is None:
-                side = transforms.crop_side(height, width)
-                return [(*sampling.random_box(height, width, side, top, left), side, side)]
-            limits = self.augment.crop_area, self.augment.crop_aspect
-            return [sampling.random_area(height, width, *limits, draws[4:26])]
-
-        def choose(count: int) -> np.ndarray:
-            if self.segments:
-                return sampling.segment_frames(count, self.frames, draws[26:])
-            return sampling.random_window(count, self.frames, self.stride, start)
-
-        return self._cut(
-            video,
-            choose,
-            Cut(boxes, (self.size, self.size), bool(flip < self.augment.flip)),
-            out[:, None],
-        )[:, 0]
-
-    def views(self, video: Video, windows: int = 1, crops: int = 1) -> np.ndarray:
-        """uint8 `(windows * crops, T, S, S, 3)`: the crops of the first window, of the second..."""
-
-        def boxes(height: int, width: int) -> list[Box]:
-            side = transforms.crop_side(height, width)
-            places = sampling.uniform_boxes(height, width, side, crops)
-            return [(*place, side, side) for place in places]
-
-        def choose(count: int) -> np.ndarray:
-            if self.segments:
-                return sampling.segment_frames(count, self.frames)
-            return sampling.uniform_windows(count, self.frames, self.stride, windows).ravel()
-
-        found = self._cut(
-            video,
-            choose,
-            Cut(boxes, (self.size, self.size)),
-        )
-        clip = self.frames, self.size, self.size, 3
-        return (
-            found.reshape(windows, self.frames, crops, *clip[1:]).swapaxes(1, 2).reshape(-1, *clip)
-        )
-
-    def _cut(
-        self,
-        video: Video,
-        choose: Callable[[int], np.ndarray],
-        cut: Cut,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`.
-
-        Damage is reported, or raised where `strict`.
-        """
-        if isinstance(video, PackedVideo):
-            parts, damage = read_packed_window(video, choose, cut, out, self.fps)
-        else:
-            part = video.start, video.end
-            parts, damage = read_window(video.path, choose, None, *part, cut, self.fps, out)
-        if damage and self.strict:
-            raise VideoError(video.name, damage)
-        if damage:
-            self.report.add_damaged(video.name, damage)
-        return parts
-
-    def map_batches(
-        self,
-        batches: tf.data.Dataset,
-        videos: Callable[[int], Video],
-        read: Callable[[Video, int, np.ndarray], np.ndarray],
-        lead: tuple[int, ...],
-        parallel_batches: int,
-        parallel_calls: int,
-        leave_out: bool = True,
-    ) -> tf.data.Dataset:
-        """Reads the videos of each batch of numbers.
-
-        Whole batches pass through TensorFlow and not single clips: handing one over costs as much
-        as decoding a few frames.
-
-        Args:
-            batches: data set of int64 numbers `(B,)`.
-            videos: number to video.
-            read: video and number to clips, uint8 `(*lead, T, S, S, 3)`, for which it is
-                given memory that it may use.
-            lead: axes before T.
-            parallel_batches: batches read at the same time.
-            parallel_calls: videos read at the same time.
-            leave_out: whether to leave out batches of which nothing can be read.
-
-        Returns:
-            A data set of what could be read of each batch: clips `(b, *lead, T, S, S, 3)`, labels
-            int32 `(b,)`, numbers `(b,)`; and of the batch's first number, 0 if it has none.
-        """
-        shape = (*lead, self.frames, self.size, self.size, 3)
-        threads = _threads(parallel_calls)
-
-        def read_batch(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            found = empty_aligned((len(numbers), *shape), "uint8")
-            labels = np.empty(len(numbers), "int32")
-            readable = np.empty(len(numbers), "bool")
-
-            def read_one(place: int) -> None:
-                number = int(numbers[place])
-                video = videos(number)
-                labels[place] = video.label
-                clip = self._read_or_report(video, lambda: read(video, number, found[place]))
-                readable[place] = clip is not None
-                if clip is not None:
-                    found[place] = clip  # takes no time where it is there already
-
-            list(threads.map(read_one, range(len(numbers))))
-            if readable.all():
-                return found, labels, numbers
-            if leave_out and not readable.any():
-                self.report.left_out.add(int(numbers[0]))
-            return found[readable], labels[readable], numbers[readable]
-
-        def read_in_graph(numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            found = tf.numpy_function(read_batch, [numbers], (tf.uint8, tf.int32, tf.int64))
-            for tensor, each in zip(found, (shape, (), ()), strict=True):
-                tensor.set_shape((None, *each))
-            return *found, tf.reduce_sum(numbers[:1])
-
-        found = batches.map(read_in_graph, num_parallel_calls=parallel_batches, deterministic=True)
-        return found.filter(lambda x, y, *_: tf.size(y) > 0) if leave_out else found
-
-    def _read_or_report(self, video: Video, read: Callable[[], np.ndarray]) -> np.ndarray | None:
-        try:
-            return read()
-        except VideoError as error:
-            self.report.add_failed(video.name, error.reason)
-            if self.strict:
-                raise VideoError(video.name, error.reason) from error
-            return None
-
-
-@functools.lru_cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    """The threads of all pipelines that read so many videos at a time.
-
-    TensorFlow keeps what a data set calls in Python for as long as the process lives: with threads
-    of their own, data sets that are long gone would leave theirs behind.
-    """
-    return ThreadPoolExecutor(count, thread_name_prefix="read")
 
 
 def _as_set(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -511,7 +303,7 @@ def _augment(
     seed: int,
     calls: int,
 ) -> tuple[tf.Tensor, ...]:
-    """Does to each clip what `augment` says, by its number."""
+    """Does to each clip what `augment` says, by its number, and normalises them."""
 
     def change(clip_and_number: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         clip, number = clip_and_number
@@ -519,7 +311,7 @@ def _augment(
 
     like = tf.TensorSpec(clips.shape[1:], tf.uint8)
     changed = tf.map_fn(change, (clips, numbers), calls, fn_output_signature=like)
-    return changed, labels, numbers, first
+    return transforms.normalise(changed), labels, numbers, first
 
 
 def _finish(
@@ -532,11 +324,10 @@ def _finish(
     seed: int,
     full: int | None,
 ) -> tuple[tf.Tensor, ...]:
-    """Normalises a batch, makes its labels `classes` wide unless that is None, and mixes it.
+    """Makes the labels of a batch `classes` wide unless that is None, and mixes it.
 
     With a number of clips, `full`, it is filled up to that and has weights.
     """
-    clips = transforms.normalise(clips)
     if classes is not None:
         labels = tf.one_hot(labels, classes)
     weights = ()
@@ -557,11 +348,6 @@ def _fill(x: tf.Tensor, full: int) -> tf.Tensor:
         count == full, lambda: x, lambda: tf.gather(some, tf.range(full) % tf.maximum(count, 1))
     )
     return tf.ensure_shape(filled, [full, *x.shape[1:]])
-
-
-def _check_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1. Received: {value}")
 
 
 def _check_videos(videos: Videos) -> None:

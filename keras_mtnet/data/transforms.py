@@ -4,6 +4,8 @@ What takes a tensor runs in a graph, on clips of sizes that are not known before
 one's own. `clips` itself cuts and resizes frames before they are RGB.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -59,20 +61,28 @@ def uniform_crops(clip: tf.Tensor, size: int, crops: int = 3) -> tf.Tensor:
 
 def normalise(clips: tf.Tensor) -> tf.Tensor:
     """uint8 RGB `(..., 3)` to the float32 values the networks are trained on, by NumPy."""
-    found = tf.numpy_function(_normalise, [clips], tf.float32)
-    return tf.ensure_shape(found, clips.shape)
+
+    def normalised(clips: np.ndarray) -> np.ndarray:
+        found = empty_aligned(clips.shape, "float32")
+        normalise_into(found, clips)
+        return found
+
+    return tf.ensure_shape(tf.numpy_function(normalised, [clips], tf.float32), clips.shape)
 
 
-def _normalise(clips: np.ndarray) -> np.ndarray:
-    found = empty_aligned(clips.shape, "float32")
-    width = 3 * clips.shape[-2]  # long rows, or the inner loop is over three numbers
-    scale = np.resize(np.asarray([1 / (255 * s) for s in STD], "float32"), width)
-    shift = np.resize(np.asarray([m / s for m, s in zip(MEAN, STD, strict=True)], "float32"), width)
-    height = clips.shape[-3]
-    frames = zip(
-        clips.reshape(-1, height, width), found.reshape(-1, height, width), strict=True
-    )  # one after the other, so that they stay in the cache
-    for frame, out in frames:
-        np.multiply(frame, scale, out=out)
-        np.subtract(out, shift, out=out)
-    return found
+def normalise_into(out: np.ndarray, clips: np.ndarray) -> None:
+    """The same of arrays of one shape, from uint8 `clips` to float32 `out`."""
+    height, width = clips.shape[-3], 3 * clips.shape[-2]
+    scale, shift = _factors(width)
+    frames = zip(clips.reshape(-1, height, width), out.reshape(-1, height, width), strict=True)
+    for frame, normalised in frames:  # one after the other, so that they stay in the cache
+        np.multiply(frame, scale, out=normalised)
+        np.subtract(normalised, shift, out=normalised)
+
+
+@functools.lru_cache
+def _factors(width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factors and shifts of a row of so many values; three numbers are too few for a loop."""
+    scale = np.asarray([1 / (255 * s) for s in STD], "float32")
+    shift = np.asarray([m / s for m, s in zip(MEAN, STD, strict=True)], "float32")
+    return np.resize(scale, width), np.resize(shift, width)

@@ -12,7 +12,7 @@ Source = str | os.PathLike | bytes
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Containers that tell size and codec of their streams up front. Of others FFmpeg has to decode a
 # while to find out, and where there is sound, also in these: up to 40 ms, longer than many a clip.
-_TELL_ALL = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+TELL_ALL = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 _PLAYLISTS = {"concat", "dash", "hls", "sdp", "webm_dash_manifest"}
 NO_FRAME = "it holds no frame"
 _TEXT = "a text file, not a video"
@@ -109,7 +109,7 @@ def open_video(
         raise VideoError(name, "no such file")
     try:
         container = _open(source, {"analyzeduration": "1"} if quick else {})
-        if quick and container.format.name not in _TELL_ALL:
+        if quick and container.format.name not in TELL_ALL:
             container.close()
             container = _open(source)
     except (av.FFmpegError, OSError) as error:

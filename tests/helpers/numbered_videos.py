@@ -34,6 +34,8 @@ def encode(path, frames, codec, pix_fmt="yuv420p", b_frames=0, times=None, **opt
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pix_fmt
         stream.codec_context.max_b_frames = b_frames
+        if codec == "mpeg4":
+            stream.thread_count = 3  # on any machine: its slices make packets larger
         for number, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             if times is not None:
