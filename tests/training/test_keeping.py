@@ -5,6 +5,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mtnet.data import ReadReport
 from keras_mtnet.data.sampling import epoch_order
@@ -54,6 +55,22 @@ def test_batches_that_were_left_out_are_passed_over(tmp_path):
     for step, sample in enumerate((4, 12, 16)):
         place.on_train_batch_end(step)
         assert state.sample == sample and state.step == step + 1
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_the_optimizer_counts_the_steps_that_were_taken(tmp_path):
+    """Where batches are left out, an epoch ends before its last step."""
+    place = place_of(tmp_path, RunState())
+    batches = [(np.ones((4, 3), "float32"), np.ones((4, 2), "float32"))] * 3
+
+    def three():
+        yield from batches
+
+    like = tf.TensorSpec((4, 3), tf.float32), tf.TensorSpec((4, 2), tf.float32)
+    stream = tf.data.Dataset.from_generator(three, output_signature=like)
+    place.model.fit(stream, steps_per_epoch=5, epochs=1, callbacks=[place], verbose=0)
+    assert place.state.step == 3
+    assert int(place.model.optimizer.iterations) == 3
 
 
 def test_checkpoints_come_by_steps_but_not_between_an_epoch_and_its_test(tmp_path):
