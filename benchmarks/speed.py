@@ -8,6 +8,8 @@ fvcore`. Both need PyTorch. What cannot run is listed with the reason.
 
     --only inference    one clip of 16x224x224, and eight
     --only training     a step (forward, backward, SGD) on four clips of 16x112x112, and its memory
+    --only steps        the same two with one thing at a time in its plain form, on TensorFlow
+    --only profile      the kinds of operations that one clip of 16x224x224 spends its time in
     --only first        from the start of Python to the first scores
     --only operations   size of the TensorFlow graphs, for clips of one size and of any size
     --only scaling      8-64 frames and 112-320 pixels, and the power of them that time follows
@@ -41,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from speed_contenders import IN_PYTORCH, Contender, cores
+from speed_contenders.plain_forms import FORMS
 from speed_contenders.turns import Failed, Row, environment, header, run_rounds, table, take_turns
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -78,6 +81,39 @@ def measure_training(options: argparse.Namespace) -> list[Row]:
         if network != "bare"
     }
     return take_turns(f"training step, {batch} x {sizes(clip)}", contenders, options)
+
+
+def measure_steps(options: argparse.Namespace) -> list[Row]:
+    """What each of the faster forms brings: the time without it over that with all."""
+    rows = []
+    for task, batch, clip in (("inference", 1, (16, 224, 224)), ("training", 4, (16, 112, 112))):
+        if options.quick:
+            batch, clip = 2, (8, 64, 64)
+        made = functools.partial(contender, options, "ours", task, batch, clip)
+        contenders = {"all": made(), **{form: made(form=form) for form in FORMS}}
+        rows += take_turns(f"{task} by steps, {batch} x {sizes(clip)}", contenders, options)
+    return rows
+
+
+def measure_profile(options: argparse.Namespace) -> list[Row]:
+    """Shares of kinds of operations in the time of all, added up over the cores."""
+    clip = (8, 64, 64) if options.quick else (16, 224, 224)
+    measure = f"profile, 1 x {sizes(clip)}"
+    script = f"""
+import json
+from speed_contenders import Contender, ours
+print(json.dumps(ours.profile({contender(options, "ours", "inference", 1, clip)!r})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment("tensorflow"),
+    )
+    if done.returncode:
+        return [Row(measure, "ours", f"not measured: {done.stderr.strip().splitlines()[-1]}")]
+    shares = json.loads(done.stdout.splitlines()[-1])
+    return [Row(measure, kind, f"{share:.1%}") for kind, share in shares.items()]
 
 
 def contender(
@@ -268,6 +304,8 @@ def has_gpu() -> bool:
 MEASURES = {
     "inference": measure_inference,
     "training": measure_training,
+    "steps": measure_steps,
+    "profile": measure_profile,
     "first": measure_first,
     "operations": measure_operations,
     "scaling": measure_scaling,

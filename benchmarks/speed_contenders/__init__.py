@@ -28,6 +28,7 @@ class Contender:
         compiled: through XLA (TensorFlow) or torch.compile; JAX is always compiled.
         precision: "float32", or "bfloat16" or "float16" mixed with it.
         reference: folder of the authors' code.
+        form: key of `plain_forms.FORMS`: what ours does in its plain form.
     """
 
     network: str
@@ -39,6 +40,7 @@ class Contender:
     compiled: bool = False
     precision: str = "float32"
     reference: str | None = None
+    form: str | None = None
 
     @property
     def in_pytorch(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from speed_contenders import CLASSES, Built, Contender, Unavailable, cores
+from speed_contenders import CLASSES, Built, Contender, Unavailable, cores, plain_forms
 
 
 def build(contender: Contender) -> Built:
@@ -37,6 +37,9 @@ def prepare(contender: Contender) -> dict[str, str]:
     """Imports what the contender needs, gives it all cores, and returns the versions."""
     if not contender.in_pytorch:
         import keras_mtnet  # noqa: F401  before TensorFlow, which it sets up
+
+        if contender.form:
+            plain_forms.FORMS[contender.form]()
     try:
         framework = importlib.import_module(contender.backend)
         if contender.backend == "torch":

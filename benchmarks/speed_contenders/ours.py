@@ -183,6 +183,35 @@ def graph_operations(model: Any, clips: tuple[int, ...]) -> int:
     return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
 
+def profile(contender: Contender, runs: int = 10) -> dict[str, float]:
+    """Shares of kinds of operations in a network's time, largest first; the small ones together."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    model = network(contender)
+    spec = tf.TensorSpec((contender.batch, *contender.clip, 3))
+    traced = tf.function(functools.partial(model, training=False)).get_concrete_function(spec)
+    frozen = convert_variables_to_constants_v2(traced)
+    clips = np.random.default_rng(0).standard_normal(spec.shape, "float32")
+    fetched = [output.name for output in frozen.outputs]
+    micros: dict[str, int] = {}
+    with tf.compat.v1.Session(graph=frozen.graph) as session:
+        for run in range(runs + 2):
+            told = tf.compat.v1.RunMetadata()
+            how = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+            session.run(fetched, {frozen.inputs[0].name: clips}, how, told)
+            for node in (n for d in told.step_stats.dev_stats for n in d.node_stats):
+                # A label reads "name = Kind(inputs)".
+                kind = node.timeline_label.partition(" = ")[2].partition("(")[0]
+                if run >= 2 and kind:
+                    micros[kind] = micros.get(kind, 0) + node.op_end_rel_micros
+    total = sum(micros.values())
+    shares = {kind: time / total for kind, time in micros.items()}
+    large = sorted((kind for kind in shares if shares[kind] >= 0.01), key=shares.get)[::-1]
+    rest = 1 - sum(shares[kind] for kind in large)
+    return {**{kind: shares[kind] for kind in large}, "others": rest}
+
+
 def _gpu_peak(x: Any, backend: str) -> Callable[[], int] | None:
     """Returns how to read the peak of the GPU's memory, or None where tensors are elsewhere."""
     device = str(x.device).lower()
