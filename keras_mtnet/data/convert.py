@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 # In these formats frames are resized first and then become RGB: swscale takes up to four times as
 # long to do both at once, and is no more exact then than without resizing.
 _RESIZED_FIRST = ("yuv420p", "yuvj420p")
-# Frames are converted inside an outer parallel map: a converter's own threads only get in its way.
-_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+# What a filter calls the numbers by which frames tell their colours' matrix.
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
 # Filters that set frames upright, by quarter turns counter-clockwise.
 _TURNS = ((), (("transpose", "cclock"),), (("hflip", ""), ("vflip", "")), (("transpose", "clock"),))
 Box = tuple[int, int, int, int]  # top, left, height, width
@@ -65,7 +64,8 @@ class Converter:
             av.FFmpegError: if FFmpeg cannot convert frames of this format.
         """
         turns = round(frame.rotation / 90) % 4
-        kind = frame.width, frame.height, frame.format.name, turns
+        colours = int(frame.colorspace), int(frame.color_range)
+        kind = frame.width, frame.height, frame.format.name, *colours, turns
         if kind not in self._chains:
             self._chains[kind] = self._make_chains(frame, turns)
         parts = [chain(frame) for chain in self._chains[kind]]
@@ -87,27 +87,44 @@ class Converter:
 
 
 class _Chain:
-    """Filters with their arguments, then resizing to `(height, width)`, for frames of one kind."""
+    """Filters with their arguments, then resizing to `(height, width)`, for frames of one kind.
+
+    All of it is done by filters, which use the memory of their frames again.
+    """
 
     def __init__(
         self, frame: av.VideoFrame, filters: Sequence[tuple[str, str]], size: tuple[int, int]
     ):
         self.height, self.width = size
-        self.graph = _make_graph(frame, filters) if filters else None
-        # They keep swscale's tables from frame to frame.
-        self.scaler, self.reformatter = VideoReformatter(), VideoReformatter()
+        scale, name = f"{self.width}:{self.height}:flags=bilinear", frame.format.name
+        filters = list(filters)
+        if name in _RESIZED_FIRST:
+            given, kept = _colours(frame)
+            filters += [("scale", scale + given + kept), ("format", name)]
+            scale += given
+        self.graph = _make_graph(frame, [*filters, ("scale", scale), ("format", "rgb24")])
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        if self.graph is not None:
-            self.graph.push(frame)
-            frame = self.graph.pull()
-        if frame.format.name in _RESIZED_FIRST:
-            frame = self.scaler.reformat(frame, self.width, self.height, **_ONE_THREAD)
-        rgb = self.reformatter.reformat(frame, self.width, self.height, "rgb24", **_ONE_THREAD)
+        self.graph.push(frame)
+        rgb = self.graph.pull()
         plane = rgb.planes[0]
         rows = np.frombuffer(plane, "uint8").reshape(-1, plane.line_size)
         pixels = rows[: self.height, : 3 * self.width]
         return pixels.reshape(self.height, self.width, 3)
+
+
+def _colours(frame: av.VideoFrame) -> tuple[str, str]:
+    """Options by which a filter takes and gives colours as the frame has them, where it tells.
+
+    By itself, a filter between others gives them as those of television in standard definition.
+    """
+    matrix, full_range = _MATRICES.get(int(frame.colorspace)), int(frame.color_range) == 2
+    names = {"color_matrix": matrix, "range": "pc" if full_range else None}
+    given, kept = (
+        "".join(f":{side}_{name}={value}" for name, value in names.items() if value)
+        for side in ("in", "out")
+    )
+    return given, kept
 
 
 def _make_graph(frame: av.VideoFrame, filters: Sequence[tuple[str, str]]) -> av.filter.Graph:

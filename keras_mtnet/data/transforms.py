@@ -5,6 +5,7 @@ one's own. `clips` itself cuts and resizes frames before they are RGB.
 """
 
 import functools
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -72,17 +73,18 @@ def normalise(clips: tf.Tensor) -> tf.Tensor:
 
 def normalise_into(out: np.ndarray, clips: np.ndarray) -> None:
     """The same of arrays of one shape, from uint8 `clips` to float32 `out`."""
-    height, width = clips.shape[-3], 3 * clips.shape[-2]
-    scale, shift = _factors(width)
-    frames = zip(clips.reshape(-1, height, width), out.reshape(-1, height, width), strict=True)
+    values = math.prod(clips.shape[-3:])
+    scale, shift = _factors(values)
+    frames = zip(clips.reshape(-1, values), out.reshape(-1, values), strict=True)
     for frame, normalised in frames:  # one after the other, so that they stay in the cache
-        np.multiply(frame, scale, out=normalised)
+        normalised[:] = frame
+        np.multiply(normalised, scale, out=normalised)
         np.subtract(normalised, shift, out=normalised)
 
 
-@functools.lru_cache
-def _factors(width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factors and shifts of a row of so many values; three numbers are too few for a loop."""
+@functools.lru_cache(4)
+def _factors(values: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factors and shifts of all values of a frame; three numbers are too few for a loop."""
     scale = np.asarray([1 / (255 * s) for s in STD], "float32")
     shift = np.asarray([m / s for m, s in zip(MEAN, STD, strict=True)], "float32")
-    return np.resize(scale, width), np.resize(shift, width)
+    return np.resize(scale, values), np.resize(shift, values)
