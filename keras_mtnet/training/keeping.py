@@ -128,7 +128,7 @@ class KeepPlace(keras.callbacks.Callback):
             self.counts = [
                 (variable, keras.ops.copy(variable))
                 for variable in self.model.optimizer.variables
-                if not variable.shape and keras.backend.is_int_dtype(variable.dtype)
+                if len(variable.shape) == 0 and keras.backend.is_int_dtype(variable.dtype)
             ]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
