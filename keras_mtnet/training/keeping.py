@@ -102,7 +102,19 @@ class KeepPlace(keras.callbacks.Callback):
         self.workers = workers or Workers()
         self.saved_step, self.saved_time = state.step, time.monotonic()
         self.stop: str | None = None
-        self.counts: list[tuple[keras.Variable, Any]] = []
+        self.counters: list[keras.Variable] = []
+        self.counts: list[Any] = []
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        # Where whole batches were left out, TensorFlow finds the end of an epoch in the middle of a
+        # step, which the optimizer has counted by then.
+        if keras.backend.backend() == "tensorflow":
+            self.counters = [
+                variable
+                for variable in self.model.optimizer.variables
+                if len(variable.shape) == 0 and keras.backend.is_int_dtype(variable.dtype)
+            ]
+        self.counts = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # Keras has just set them to 0.
@@ -116,24 +128,14 @@ class KeepPlace(keras.callbacks.Callback):
             self.state.sample += epoch.batch_size
         self.state.sample += epoch.batch_size
         self.state.step += 1
-        self._note_counts()
+        self.counts = [keras.ops.copy(counter) for counter in self.counters]
         # After its last step an epoch is not over: its test and its row of the history follow.
         if self.state.sample < epoch.end_sample:
             self._save_if_due()
 
-    def _note_counts(self) -> None:
-        # Where whole batches were left out, TensorFlow finds the end of an epoch in the middle of a
-        # step, which the optimizer has counted by then.
-        if keras.backend.backend() == "tensorflow":
-            self.counts = [
-                (variable, keras.ops.copy(variable))
-                for variable in self.model.optimizer.variables
-                if len(variable.shape) == 0 and keras.backend.is_int_dtype(variable.dtype)
-            ]
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        for variable, count in self.counts:
-            variable.assign(count)
+        for counter, count in zip(self.counters, self.counts, strict=False):
+            counter.assign(count)
         self.state.sample = self.epochs[epoch].end_sample
         self.state.epoch = epoch + 1
         # Those of the test, by now; the next epoch begins without.
