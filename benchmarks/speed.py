@@ -110,6 +110,15 @@ import json
 from speed_contenders import Contender, ours
 print(json.dumps(ours.profile({contender(options, "ours", "inference", 1, clip)!r})))
 """
+    try:
+        shares = json.loads(last_line(script))
+    except Failed as reason:
+        return [Row(measure, "ours", f"not measured: {reason}")]
+    return [Row(measure, kind, f"{share:.1%}") for kind, share in shares.items()]
+
+
+def last_line(script: str) -> str:
+    """What a script on TensorFlow prints last."""
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -117,9 +126,8 @@ print(json.dumps(ours.profile({contender(options, "ours", "inference", 1, clip)!
         env=environment("tensorflow"),
     )
     if done.returncode:
-        return [Row(measure, "ours", f"not measured: {done.stderr.strip().splitlines()[-1]}")]
-    shares = json.loads(done.stdout.splitlines()[-1])
-    return [Row(measure, kind, f"{share:.1%}") for kind, share in shares.items()]
+        raise Failed(done.stderr.strip().splitlines()[-1])
+    return done.stdout.splitlines()[-1]
 
 
 def contender(
@@ -220,16 +228,10 @@ from speed_contenders import Contender, ours
 print(ours.graph_operations(ours.network({network!r}, {built_for}), {given}))
 """
             rows.append(Row(f"operations of the graph, {sizes(clip)}", f"{model}, {kind}"))
-            done = subprocess.run(
-                [sys.executable, "-c", script],
-                capture_output=True,
-                text=True,
-                env=environment("tensorflow"),
-            )
-            if done.returncode:
-                rows[-1].note = f"not measured: {done.stderr.strip().splitlines()[-1]}"
-            else:
-                rows[-1].graph_operations = int(done.stdout)
+            try:
+                rows[-1].graph_operations = int(last_line(script))
+            except Failed as reason:
+                rows[-1].note = f"not measured: {reason}"
     return rows
 
 
