@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtnet.data import sampling
-from keras_mtnet.data.decode import VideoError, read_window
-from keras_mtnet.data.videos import VIDEO_SUFFIXES
+from keras_mtnet.video.decoding import VideoError, read_window
+from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
 
 LONGEST_SECONDS = 5  # of CPU time; the machine may have other work
 WAIT_SECONDS = 60

@@ -44,8 +44,8 @@ from av.video.reformatter import VideoReformatter
 
 import keras_mtnet
 from keras_mtnet.data import Videos, clips, draw_dataset, pack, read_split, sampling
-from keras_mtnet.data.decode import frame_index
 from keras_mtnet.data.transforms import short_side
+from keras_mtnet.video.decoding import frame_index
 
 FRAMES, STRIDE, SEED, BATCH = 16, 4, 0, 8
 # name -> width, height, suffix, codec, options

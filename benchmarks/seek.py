@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from keras_mtnet.data.decode import frame_index, read_frames
+from keras_mtnet.video.decoding import frame_index, read_frames
 
 HEIGHT, WIDTH, RATE = 240, 320, 25
 

@@ -201,7 +201,7 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _check_videos(arguments: argparse.Namespace) -> None:
-    from keras_mtnet.data.check import check_videos, table
+    from keras_mtnet.video.check import check_videos, table
 
     checks = check_videos(arguments.root, arguments.workers, progress=True)
     print(json.dumps([c.to_dict() for c in checks], indent=2) if arguments.json else table(checks))

@@ -8,25 +8,25 @@ from typing import Any
 
 # public name -> the module that defines it
 _NAMES = {
-    "STRIDES": "videos",
-    "Augment": "augment",
-    "ReadReport": "report",
-    "Video": "videos",
-    "VideoCheck": "check",
-    "VideoError": "decode",
-    "Videos": "videos",
-    "check_videos": "check",
-    "clips": "pipeline",
-    "clips_from_directory": "pipeline",
-    "count_frames": "decode",
-    "draw_dataset": "synthetic",
-    "pack": "packing.writer",
-    "read_clip": "pipeline",
-    "read_frames": "decode",
-    "read_split": "catalog",
-    "read_videos": "videos",
-    "read_window": "decode",
-    "views": "pipeline",
+    "STRIDES": "data.videos",
+    "Augment": "data.augment",
+    "ReadReport": "data.report",
+    "Video": "data.videos",
+    "VideoCheck": "video.check",
+    "VideoError": "video.decoding",
+    "Videos": "data.videos",
+    "check_videos": "video.check",
+    "clips": "data.pipeline",
+    "clips_from_directory": "data.pipeline",
+    "count_frames": "video.decoding",
+    "draw_dataset": "data.synthetic",
+    "pack": "data.packing.writer",
+    "read_clip": "data.pipeline",
+    "read_frames": "video.decoding",
+    "read_split": "data.catalog",
+    "read_videos": "data.videos",
+    "read_window": "video.decoding",
+    "views": "data.pipeline",
 }
 
 __all__ = [*_NAMES]
@@ -34,7 +34,7 @@ __all__ = [*_NAMES]
 
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+        return getattr(importlib.import_module(f"keras_mtnet.{_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

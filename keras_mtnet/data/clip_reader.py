@@ -12,11 +12,11 @@ import tensorflow as tf
 from keras_mtnet.data import sampling, transforms
 from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.augment import PRESETS, Augment
-from keras_mtnet.data.convert import Box, Cut
-from keras_mtnet.data.decode import VideoError, read_window
 from keras_mtnet.data.packing.reader import PackedVideo, read_packed_window
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.videos import Video
+from keras_mtnet.video.decoding import VideoError, read_window
+from keras_mtnet.video.rgb import Box, Cut
 
 
 @dataclasses.dataclass(frozen=True)

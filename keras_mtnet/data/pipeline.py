@@ -18,11 +18,11 @@ from keras_mtnet.data import sampling, transforms
 from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
 from keras_mtnet.data.catalog import read_split
 from keras_mtnet.data.clip_reader import ClipReader, check_positive
-from keras_mtnet.data.decode import read_window
 from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.videos import Video, Videos
+from keras_mtnet.video.decoding import read_window
 
 
 def clips(

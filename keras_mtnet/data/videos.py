@@ -3,10 +3,6 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-VIDEO_SUFFIXES = (
-    *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
 # Distance between neighbouring frames of a clip, per data set: the paper's, where it has the set.
 STRIDES = {
     "folder": 2,

@@ -26,10 +26,10 @@ from keras_mtnet.data import (
     views,
 )
 from keras_mtnet.data.augment import PRESETS, augment_clip
-from keras_mtnet.data.convert import Cut
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.synthetic import write_video
 from keras_mtnet.models.preprocessing import MEAN, STD, preprocess_input
+from keras_mtnet.video.rgb import Cut
 
 SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 6}
 

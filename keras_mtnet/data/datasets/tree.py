@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 
-from keras_mtnet.data.videos import VIDEO_SUFFIXES
+from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
 
 
 def class_key(name: str) -> str:

@@ -15,13 +15,13 @@ import av
 import google_crc32c
 import numpy as np
 
-from keras_mtnet.data.convert import Converter, Cut
 from keras_mtnet.data.datasets.folder import check_training, choose_tests
 from keras_mtnet.data.datasets.lists import Part
-from keras_mtnet.data.decode import VideoError
 from keras_mtnet.data.packing import storage
 from keras_mtnet.data.packing.manifest import FRAME, PackedSet, Record, load, shard_name
 from keras_mtnet.data.videos import Video, Videos
+from keras_mtnet.video.decoding import VideoError
+from keras_mtnet.video.rgb import Converter, Cut
 
 HEAD, TAIL = 12, 4  # bytes of a TFRecord before and after its data: length, checksums
 _checked: set[tuple[str, int, int]] = set()  # path, time of change and number of sound records

@@ -8,13 +8,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mtnet.data.convert import fit_short_side
-from keras_mtnet.data.decode import VideoError, frame_index, read_window
 from keras_mtnet.data.packing import manifest
 from keras_mtnet.data.packing.manifest import FRAME, PackedSet, Record, SetInfo, Shard, shard_name
 from keras_mtnet.data.packing.reader import masked_crc, record_head
 from keras_mtnet.data.videos import Video
 from keras_mtnet.files import write_beside, write_text
+from keras_mtnet.video.decoding import VideoError, frame_index, read_window
+from keras_mtnet.video.rgb import fit_short_side
 
 _AT_ONCE = 256  # frames held as pixels
 _LONGEST = 1 << 30  # bytes of a record; a protocol buffer ends at twice that

@@ -8,7 +8,7 @@ import pytest
 from numbered_videos import encode, numbered
 
 from keras_mtnet.data import VideoError, count_frames, read_frames
-from keras_mtnet.data.decode import EndsEarly, frame_index, read_window
+from keras_mtnet.video.decoding import EndsEarly, frame_index, read_window
 
 
 @pytest.fixture(scope="module")

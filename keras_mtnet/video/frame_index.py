@@ -14,8 +14,8 @@ from collections import OrderedDict
 import av
 import numpy as np
 
-from keras_mtnet.data import mpeg4
-from keras_mtnet.data.video_file import (
+from keras_mtnet.video import mpeg4
+from keras_mtnet.video.video_file import (
     NO_FRAME,
     TELL_ALL,
     Source,

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import av
 
-from keras_mtnet.data.frame_index import FrameIndex, decoded_ticks, frame_index
-from keras_mtnet.data.video_file import (
+from keras_mtnet.video.frame_index import FrameIndex, decoded_ticks, frame_index
+from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
+from keras_mtnet.video.video_file import (
     IMAGE_SUFFIXES,
     NO_FRAME,
     VideoError,
@@ -17,7 +18,6 @@ from keras_mtnet.data.video_file import (
     open_video,
     pictures,
 )
-from keras_mtnet.data.videos import VIDEO_SUFFIXES
 
 # A file that shows less than this share of the time it announces was cut off. What is announced
 # is often a frame too long, and sound may go on for a moment.

@@ -21,7 +21,7 @@ from numbered_videos import (
 )
 
 from keras_mtnet.data import VideoError, count_frames, read_frames
-from keras_mtnet.data import decode as d
+from keras_mtnet.video import decoding as d
 
 X264 = {"b_frames": 3, "g": "12", "sc_threshold": "0"}
 

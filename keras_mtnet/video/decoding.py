@@ -18,16 +18,16 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
-from keras_mtnet.data import mpeg4
-from keras_mtnet.data.convert import Converter, Cut
-from keras_mtnet.data.frame_index import (
+from keras_mtnet.video import mpeg4
+from keras_mtnet.video.frame_index import (
     FrameIndex,
     count_frames,
     distrust_packets,
     forget_keyframes,
     frame_index,
 )
-from keras_mtnet.data.video_file import (
+from keras_mtnet.video.rgb import Converter, Cut
+from keras_mtnet.video.video_file import (
     EndsEarly,
     Source,
     VideoError,

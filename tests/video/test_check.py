@@ -20,7 +20,7 @@ from keras_mtnet.data import (
     read_split,
     views,
 )
-from keras_mtnet.data.check import VideoCheck, check_video
+from keras_mtnet.video.check import VideoCheck, check_video
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_table(folder, capsys):
 
 def test_no_tensorflow_is_needed():
     """So it starts at once."""
-    script = "import sys; import keras_mtnet.data.check; assert 'tensorflow' not in sys.modules"
+    script = "import sys; import keras_mtnet.video.check; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

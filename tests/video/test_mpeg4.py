@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numbered_videos import encode, numbered, numbers
 
-from keras_mtnet.data import mpeg4, read_frames
-from keras_mtnet.data.decode import frame_index
+from keras_mtnet.video import mpeg4, read_frames
+from keras_mtnet.video.decoding import frame_index
 
 INTRA, P, B, S = range(4)
 PLACEHOLDER = b"\0\0\1\xb6\x50\x01\x80"

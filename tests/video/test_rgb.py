@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_mtnet.data.convert import Converter, Cut, fit_short_side
+from keras_mtnet.video.rgb import Converter, Cut, fit_short_side
 
 FORMATS = (
     *("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12"),

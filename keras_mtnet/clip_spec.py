@@ -1,0 +1,89 @@
+"""What clips a network takes; the description travels with the network."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+SAMPLINGS = ("window", "uniform")
+
+# The released MTNets': RGB of 0 to 255, scaled to 0..1, minus the mean, over the deviation.
+MTNET_MEAN = (124 / 255, 117 / 255, 104 / 255)
+MTNET_STD = (1 / (0.0167 * 255),) * 3
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSpec:
+    """The clips that a network was trained on. None stands for "not known" everywhere.
+
+    Attributes:
+        frames: frames of a clip.
+        stride: distance between neighboring frames of a clip, in frames of the video.
+        size: height and width of a clip in pixels.
+        fps: rate, in frames per second, to which videos are resampled before frames are picked;
+            None takes them at their own rate.
+        sampling: `"window"` (frames at `stride`) or `"uniform"` (one frame from each of `frames`
+            equal segments of the video).
+        class_names: in label order.
+
+    Example:
+
+    >>> ClipSpec(frames=16, stride=2).merge(size=112)
+    ClipSpec(frames=16, stride=2, size=112, fps=None, sampling=None, class_names=None)
+    """
+
+    frames: int | None = None
+    stride: int | None = None
+    size: int | None = None
+    fps: float | None = None
+    sampling: str | None = None
+    class_names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "stride", "size", "fps"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0. Received: {name}={value!r}")
+        if self.sampling is not None and self.sampling not in SAMPLINGS:
+            raise ValueError(
+                f"sampling must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
+            )
+        if self.class_names is not None:
+            object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+
+    def merge(self, **given: Any) -> "ClipSpec":
+        """Fills in what is not known yet. Values of None say nothing.
+
+        Args:
+            **given: values for any of the attributes.
+
+        Raises:
+            ValueError: where a given value contradicts a known one; it names both.
+        """
+        known = {}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name == "class_names":
+                value = tuple(map(str, value))
+            own = getattr(self, name)
+            if own is not None and own != value:
+                raise ValueError(
+                    f"The model was trained with {name}={_short(own)}. "
+                    f"Received: {name}={_short(value)}"
+                )
+            known[name] = value
+        return dataclasses.replace(self, **known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The known attributes, for JSON."""
+        found = {name: value for name, value in vars(self).items() if value is not None}
+        if self.class_names is not None:
+            found["class_names"] = list(self.class_names)
+        return found
+
+
+def _short(value: Any) -> str:
+    """A value as a message shows it: of many class names the first ones."""
+    if isinstance(value, tuple) and len(value) > 6:
+        return f"({', '.join(map(repr, value[:6]))}, ... {len(value)} names)"
+    return repr(value)

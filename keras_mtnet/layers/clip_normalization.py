@@ -1,0 +1,98 @@
+"""The first layer of every network: clips of pixels to the values it was trained on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mtnet.clip_spec import ClipSpec
+
+CHANNEL_ORDERS = ("rgb", "bgr")
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class ClipNormalization(keras.layers.Layer):
+    """Normalizes RGB clips of 0 to 255: `(x / 255 - mean) / std`, per channel.
+
+    Computes in float32 whatever the policy, then casts to the compute dtype: float16 cannot tell
+    all 256 values of a pixel apart once they are shifted.
+
+    The layer also carries the `ClipSpec` of its network, so that it survives saving, cloning and
+    surgery: `model.clip_spec` reads it here.
+
+    Args:
+        mean: three numbers, of channels scaled to 0..1, in the order of `channel_order`. None,
+            with `std=None`, leaves clips as they are: they come normalized already.
+        std: three numbers, in the same order.
+        channel_order: `"rgb"`, or `"bgr"` for a network that was trained on reversed channels.
+            Clips are RGB in either case.
+        clip_spec: what else is known of the clips: a `ClipSpec` or its `to_dict()`.
+
+    Input: `(N, T, H, W, 3)`, RGB, 0 to 255. Output: the same shape in the compute dtype.
+
+    Example:
+
+    >>> layer = ClipNormalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    >>> float(layer(np.full((1, 1, 1, 1, 3), 255, "uint8"))[0, 0, 0, 0, 0])
+    1.0
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        channel_order: str = "rgb",
+        clip_spec: ClipSpec | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**{"autocast": False, **kwargs})
+        if (mean is None) != (std is None):
+            raise ValueError(f"Give mean and std, or neither. Received: mean={mean}, std={std}")
+        if mean is not None and (len(mean) != 3 or len(std) != 3 or not all(s > 0 for s in std)):
+            raise ValueError(
+                "mean and std must be three numbers each, std above 0. "
+                f"Received: mean={mean}, std={std}"
+            )
+        if channel_order not in CHANNEL_ORDERS:
+            raise ValueError(
+                f"channel_order must be one of {CHANNEL_ORDERS}. Received: {channel_order!r}"
+            )
+        self.mean = None if mean is None else tuple(map(float, mean))
+        self.std = None if std is None else tuple(map(float, std))
+        self.channel_order = channel_order
+        self.clip_spec = (
+            clip_spec if isinstance(clip_spec, ClipSpec) else ClipSpec(**clip_spec or {})
+        )
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        if len(input_shape) != 5 or input_shape[-1] != 3:
+            raise ValueError(
+                "Clips must have shape (batch, frames, height, width, 3). "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def call(self, x: Any) -> Any:
+        x = ops.cast(x, "float32")
+        if self.channel_order == "bgr":
+            x = ops.flip(x, axis=-1)
+        if self.mean is not None:
+            # One multiplication and one subtraction; the constants are folded first.
+            scale = np.asarray([1 / (255 * s) for s in self.std], "float32")
+            shift = np.asarray([m / s for m, s in zip(self.mean, self.std, strict=True)], "float32")
+            x = x * scale - shift
+        return ops.cast(x, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "mean": self.mean,
+            "std": self.std,
+            "channel_order": self.channel_order,
+            "clip_spec": self.clip_spec.to_dict(),
+        }

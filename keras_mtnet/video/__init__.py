@@ -1,0 +1,1 @@
+"""Videos: opening, indexing, decoding and checking them, with PyAV and NumPy alone."""
