@@ -8,8 +8,8 @@ import pytest
 from numbered_videos import encode, numbered, numbers
 
 from keras_mtnet.data import count_frames, read_frames
-from keras_mtnet.video import frame_index as f
 from keras_mtnet.data.synthetic import write_video
+from keras_mtnet.video import frame_index as f
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numbered_videos import encode, numbered, numbers
 
-from keras_mtnet.video import mpeg4, read_frames
+from keras_mtnet.data import read_frames
+from keras_mtnet.video import mpeg4
 from keras_mtnet.video.decoding import frame_index
 
 INTRA, P, B, S = range(4)
