@@ -1,21 +1,27 @@
-"""Pictures: curves, schedule, confusion matrix, clip strip, prediction. Needs matplotlib."""
+"""Pictures: learning curves, schedule, confusion matrix, clip strip, prediction.
 
+They need matplotlib, the extra `keras-mtnet[plots]`. The ending of `path` chooses the format.
+"""
+
+import contextlib
 import importlib.util
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_mtnet.files import write_beside
-from keras_mtnet.training.plan import Epoch
 
-# One ink for the text, one quiet tone for what only supports, two colours for what is compared.
+# One ink for text, one quiet tone for what supports it, two colors for what is compared.
 _INK, _QUIET, _TRAIN, _TEST = "#22272e", "#8b949e", "#9db4d0", "#d1495b"
 _STYLE = {
     "font.size": 10,
     "text.color": _INK,
+    "text.parse_math": False,  # a class may be called "$5_bills$"
     "axes.labelcolor": _INK,
     "axes.edgecolor": _QUIET,
     "axes.spines.top": False,
@@ -27,164 +33,140 @@ _STYLE = {
     "xtick.labelcolor": _INK,
     "ytick.labelcolor": _INK,
 }
+_LONGEST_NAME = 40
 
 
 def available() -> bool:
-    """Whether matplotlib is installed."""
+    """Tells whether matplotlib is installed.
+
+    Example:
+
+    >>> from keras_mtnet import plots
+    >>> plots.available() in (True, False)
+    True
+    """
     return importlib.util.find_spec("matplotlib") is not None
-
-
-def _figure(width: float, height: float) -> Any:
-    """A figure of so many inches, drawn without a display and without pyplot's global state."""
-    if not available():
-        raise ImportError('Pictures need matplotlib. Run: pip install "keras-mtnet[plots]"')
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _style() -> Any:
-    import matplotlib
-
-    return matplotlib.rc_context(_STYLE)
-
-
-def _save(figure: Any, path: str | os.PathLike) -> None:
-    with write_beside(path) as beside:
-        figure.savefig(beside, dpi=150, facecolor="white")
 
 
 def learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
     """Draws loss and accuracy of training and validation over the epochs.
 
     Args:
-        rows: one mapping an epoch, with `epoch`, `loss`, `accuracy` and, where there was a
+        rows: one mapping per epoch with `epoch`, `loss`, `accuracy` and, if there was a
             validation, `val_loss` and `val_accuracy`: the rows of a run's `history.csv`.
-        path: the picture to write; its ending chooses the format.
+        path: the picture to write.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_mtnet import plots
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.learning_curves([{"epoch": 1, "loss": 1.0, "accuracy": 0.5}], folder + "/a.png")
     """
-    figure = _figure(9, 3.6)
     epochs = [row["epoch"] for row in rows]
-    with _style():
+    marker = "o" if len(rows) < 25 else None
+    with _picture(path, 9, 3.6) as figure:
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            for key, label, colour in (
-                (name, "training", _TRAIN),
-                (f"val_{name}", "validation", _TEST),
-            ):
+            lines = ((name, "training", _TRAIN), (f"val_{name}", "validation", _TEST))
+            for key, label, color in lines:
                 if key in rows[0]:
+                    values = [row[key] for row in rows]
                     axes.plot(
-                        epochs,
-                        [r[key] for r in rows],
-                        color=colour,
-                        linewidth=1.8,
-                        marker="o" if len(rows) < 25 else None,
-                        markersize=3.5,
-                        label=label,
+                        epochs, values, color=color, marker=marker, markersize=3.5, label=label
                     )
-            axes.set_title(name.capitalize())
-            axes.set_xlabel("epoch")
+            axes.set(title=name.capitalize(), xlabel="epoch")
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-            axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-            axes.set_axisbelow(True)
             if name == "accuracy":
                 axes.set_ylim(0, 1.02)
+            _lines_behind(axes)
             axes.legend(frameon=False)
-        _save(figure, path)
 
 
-def schedule(rates: Sequence[float], epochs: Sequence[Epoch], path: str | os.PathLike) -> None:
-    """Draws the learning rate of every step, and below it what the steps are made of.
+def schedule(rates: Sequence[float], epochs: Sequence[Any], path: str | os.PathLike) -> None:
+    """Draws the learning rate of every step, and below it the batches that the steps take.
 
     Args:
-        rates: one a step.
-        epochs: of `keras_mtnet.training.plan.plan`.
+        rates: one per step.
+        epochs: each with `first_step`, `steps`, `batch_size`, `frames` and `size`: the
+            result of `keras_mtnet.training.plan.plan`.
         path: the picture to write.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
     """
-    figure = _figure(9, 4.6)
-    starts = [epoch.first_step for epoch in epochs]
-    ends = [epoch.first_step + epoch.steps for epoch in epochs]
-    with _style():
+    edges = [*(epoch.first_step for epoch in epochs), epochs[-1].first_step + epochs[-1].steps]
+    sizes = [epoch.batch_size for epoch in epochs]
+    with _picture(path, 9, 4.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        above.plot(range(len(rates)), rates, color=_TEST, linewidth=1.8)
+        above.plot(range(len(rates)), rates, color=_TEST)
         above.set_title("Learning rate")
         above.set_ylim(bottom=0)
-        below.stairs(
-            [epoch.batch_size for epoch in epochs], [*starts, ends[-1]], color=_TRAIN, fill=True
-        )
-        below.set_title("Clips in a batch, and their shape")
-        below.set_xlabel("step")
-        below.set_ylim(0, 1.35 * max(epoch.batch_size for epoch in epochs))
-        for start, end, shape in _stretches(epochs):
-            # Only where it can be read.
-            if (end - start) > len(rates) / 12:
-                height = max(e.batch_size for e in epochs if start <= e.first_step < end)
-                below.text((start + end) / 2, height, shape, ha="center", va="bottom", fontsize=8)
+        below.stairs(sizes, edges, color=_TRAIN, fill=True)
+        below.set(title="Clips per batch, and their shape", xlabel="step")
+        below.set_ylim(0, 1.35 * max(sizes))
+        for frames, group in itertools.groupby(epochs, lambda epoch: epoch.frames):
+            same = list(group)
+            start, end = same[0].first_step, same[-1].first_step + same[-1].steps
+            if (end - start) > len(rates) / 12:  # wide enough for the text
+                pixels = "-".join(map(str, sorted({min(e.size for e in same), same[-1].size})))
+                height = max(epoch.batch_size for epoch in same)
+                text = f"{frames} frames, {pixels} px"
+                below.text((start + end) / 2, height, text, ha="center", va="bottom", fontsize=8)
         for axes in (above, below):
-            axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-            axes.set_axisbelow(True)
+            _lines_behind(axes)
             axes.set_xlim(0, len(rates))
-        _save(figure, path)
-
-
-def _stretches(epochs: Sequence[Epoch]) -> list[tuple[int, int, str]]:
-    """First step, end and shape of the epochs that follow one another with the same frames."""
-    found: list[tuple[int, int, str]] = []
-    for frames, group in itertools.groupby(epochs, lambda epoch: epoch.frames):
-        same = list(group)
-        sizes = sorted({epoch.size for epoch in same})
-        size = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
-        end = same[-1].first_step + same[-1].steps
-        found.append((same[0].first_step, end, f"{frames} frames, {size} px"))
-    return found
 
 
 def confusion_matrix(
     matrix: np.ndarray, class_names: Sequence[str], path: str | os.PathLike, title: str = ""
 ) -> None:
-    """Draws a confusion matrix: true classes down, predicted classes across.
+    """Draws a confusion matrix, true classes down and predicted classes across.
 
     Args:
         matrix: counts `(classes, classes)`.
-        class_names: one name a class.
+        class_names: in label order.
         path: the picture to write.
-        title: above the picture; by default how many are right.
+        title: above the picture; how many videos are right by default.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_mtnet import plots
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.confusion_matrix([[5, 1], [0, 6]], ["jump", "run"], folder + "/confusion.png")
     """
     matrix, classes = np.asarray(matrix), len(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    cells = min(max(0.42 * classes, 2.2), 22)  # inches
-    # Names shrink to what a cell is high; counts are left out where nobody could read them.
-    small = min(10.0, 0.6 * 72 * cells / classes)
-    figure = _figure(cells + 2.6, cells + 2.6)
-    with _style():
+    inches = min(max(0.42 * classes, 2.2), 22)
+    # Names shrink to the height of a cell; counts are left out where nobody could read them.
+    small = min(10.0, 0.6 * 72 * inches / classes)
+    names, ticks = [_shown(name) for name in class_names], np.arange(classes)
+    margin = 1.4 + 0.009 * small * max(map(len, names))
+    with _picture(path, inches + margin, inches + margin) as figure:
         axes = figure.subplots()
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        ticks = np.arange(classes)
-        axes.set_xticks(
-            ticks, class_names, rotation=45, ha="right", rotation_mode="anchor", fontsize=small
-        )
-        axes.set_yticks(ticks, class_names, fontsize=small)
+        slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(ticks, names, fontsize=small, **slanted)
+        axes.set_yticks(ticks, names, fontsize=small)
         axes.set_xticks(ticks[1:] - 0.5, minor=True)
         axes.set_yticks(ticks[1:] - 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=1.5 if classes <= 40 else 0.4)
         axes.tick_params(which="both", length=0)
         axes.spines[:].set_visible(False)
-        for row, column in zip(*np.nonzero(matrix), strict=True):
-            if classes <= 60:
-                ink = "white" if share[row, column] > 0.55 else _INK
-                axes.text(
-                    column,
-                    row,
-                    str(matrix[row, column]),
-                    ha="center",
-                    va="center",
-                    color=ink,
-                    fontsize=small,
-                )
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
+        for row, column in zip(*np.nonzero(matrix), strict=True) if classes <= 60 else ():
+            ink = "white" if share[row, column] > 0.55 else _INK
+            text = str(matrix[row, column])
+            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=small)
         right, total = int(np.trace(matrix)), int(matrix.sum())
-        axes.set_title(title or f"{right} of {total} videos right")
-        _save(figure, path)
+        axes.set(xlabel="predicted", ylabel="true")
+        _title(figure, title or f"{right} of {total} videos right")
 
 
 def clip_strip(
@@ -194,42 +176,43 @@ def clip_strip(
 
     Args:
         frames: uint8 RGB `(T, H, W, 3)`.
-        kept: indices of the frames to mark, e.g. those of `TripletCosineSelection`.
+        kept: indices of the frames to mark, e.g. those that `TripletCosineSelection` keeps.
         path: the picture to write.
         title: above the strip.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from keras_mtnet import plots
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.clip_strip(np.zeros((4, 8, 8, 3), "uint8"), [1, 3], folder + "/strip.png")
     """
     columns = min(len(frames), 8)
-    lines = -(-len(frames) // columns)
-    cell = 1.35
-    aspect = frames.shape[1] / frames.shape[2]
-    figure = _figure(columns * cell, lines * (cell * aspect + 0.16) + (0.35 if title else 0.05))
-    with _style():
-        grid = figure.subplots(lines, columns, squeeze=False)
-        for index, axes in enumerate(grid.flat):
-            if index >= len(frames):
-                axes.set_axis_off()
-                continue
-            _frame(axes, frames[index], f"{index}", index in set(kept))
+    lines, cell = -(-len(frames) // columns), 1.35
+    height = lines * (cell * frames.shape[1] / frames.shape[2] + 0.16)
+    with _picture(path, columns * cell, height + (0.35 if title else 0.05)) as figure:
+        grid = figure.subplots(lines, columns, squeeze=False).flat
+        for axes in grid:
+            axes.set_axis_off()
+        for index, (axes, frame) in enumerate(zip(grid[:], frames, strict=False)):
+            marked = index in set(kept)
+            axes.set_axis_on()
+            axes.imshow(
+                frame,
+                alpha=1.0 if marked else 0.45,
+                interpolation="nearest" if frame.shape[0] < 128 else "antialiased",
+            )
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(visible=marked, color=_TEST, linewidth=3)
+            weight = "bold" if marked else "normal"
+            color = _TEST if marked else _QUIET
+            axes.set_xlabel(str(index), fontsize=8, color=color, fontweight=weight)
         if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        _save(figure, path)
-
-
-def _frame(axes: Any, frame: np.ndarray, label: str, kept: bool) -> None:
-    """One frame of a strip: framed and labelled in colour if kept, pale if not."""
-    axes.imshow(
-        frame,
-        alpha=1.0 if kept else 0.45,
-        interpolation="nearest" if frame.shape[0] < 128 else "antialiased",
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(kept)
-    axes.spines[:].set_color(_TEST)
-    axes.spines[:].set_linewidth(3)
-    axes.set_xlabel(
-        label, fontsize=8, color=_TEST if kept else _QUIET, fontweight="bold" if kept else "normal"
-    )
+            _title(figure, title)
 
 
 def prediction(
@@ -238,33 +221,74 @@ def prediction(
     """Draws some frames of a video above bars of its best classes.
 
     Args:
-        frames: uint8 RGB `(T, H, W, 3)`, of which up to six are shown.
-        best: pairs (name, score), best first.
+        frames: uint8 RGB `(T, H, W, 3)`; up to six of them are shown.
+        best: pairs of name and score in [0, 1], best first.
         path: the picture to write.
         title: above the picture, e.g. the name of the video.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from keras_mtnet import plots
+    >>> clip = np.zeros((16, 8, 8, 3), "uint8")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.prediction(clip, [("run", 0.9), ("walk", 0.1)], folder + "/p.png", "clip.mp4")
     """
     shown = frames[np.linspace(0, len(frames) - 1, min(6, len(frames))).round().astype(int)]
-    aspect = shown.shape[1] / shown.shape[2]
-    strip = 9 / len(shown) * aspect
-    bars = 0.34 * len(best) + 0.35
-    figure = _figure(9, strip + bars + 0.35)
-    with _style():
-        top, bottom = figure.subfigures(2, 1, height_ratios=(strip + 0.3, bars))
+    strip = 9 / len(shown) * shown.shape[1] / shown.shape[2] + 0.3
+    bars, rows = 0.34 * len(best) + 0.35, np.arange(len(best))
+    names, scores = zip(*best, strict=True)
+    with _picture(path, 9, strip + bars) as figure:
+        top, bottom = figure.subfigures(2, 1, height_ratios=(strip, bars))
         for axes, frame in zip(np.atleast_1d(top.subplots(1, len(shown))), shown, strict=True):
             axes.imshow(frame)
             axes.set_axis_off()
         if title:
-            top.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+            _title(top, title)
         axes = bottom.subplots()
-        names, scores = zip(*best, strict=True)
-        rows = np.arange(len(best))
         axes.barh(rows, scores, color=[_TEST] + [_TRAIN] * (len(best) - 1), height=0.66)
-        for row, score in zip(rows, scores, strict=True):
+        for row, score in enumerate(scores):
             axes.text(score + 0.01, row, f"{score:.3f}", va="center", fontsize=9)
-        axes.set_yticks(rows, names)
+        axes.set_yticks(rows, map(_shown, names))
         axes.tick_params(length=0)
         axes.set_xlim(0, 1.08)
         axes.set_xticks([])
         axes.invert_yaxis()
         axes.spines[:].set_visible(False)
-        _save(figure, path)
+
+
+@contextlib.contextmanager
+def _picture(path: str | os.PathLike, width: float, height: float) -> Iterator[Any]:
+    """A figure of so many inches, without a display and pyplot's global state, then its file."""
+    if not available():
+        raise ImportError('Pictures need matplotlib. Run: pip install "keras-mtnet[plots]"')
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # The font shows a box for a character that it lacks, and would warn about each.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        with write_beside(path) as beside:
+            kind = Path(path).suffix[1:] or "png"
+            figure.savefig(beside, dpi=150, facecolor="white", format=kind)
+
+
+def _lines_behind(axes: Any) -> None:
+    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _title(figure: Any, text: str) -> None:
+    figure.suptitle(_shown(text), x=0.01, ha="left", fontsize=10, fontweight="bold")
+
+
+def _shown(name: str) -> str:
+    """A name in characters that can be drawn, cut where it is very long."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
