@@ -9,21 +9,21 @@ them, tests it with several views a video, predicts one unseen file, exports a S
 it back with TensorFlow alone, and leaves pictures of all of it.
 """
 
-# First: it switches on what makes TensorFlow fast on a CPU.
-import keras_mtnet as mt  # isort: skip
-
 import argparse
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
+import keras_mtnet as mt
 from keras_mtnet import plots
-from keras_mtnet.data.synthetic import draw_dataset
-from keras_mtnet.models import preprocess_input
+
+if TYPE_CHECKING:
+    import keras
 
 GROUPS, CLIPS_PER_GROUP, TEST_GROUPS = 12, 4, 3
 
@@ -44,9 +44,11 @@ def main() -> None:
     if output.exists() and any(output.iterdir()):
         sys.exit(f"{output} holds another run. Remove it, or name a new folder with --output.")
     videos, run = output / "videos", output / "run"
+    output.mkdir(parents=True, exist_ok=True)
+    log_to(output / "tensorflow.log")
 
     step(1, f"Drawing videos to {videos}")
-    draw_dataset(str(videos), GROUPS, CLIPS_PER_GROUP, TEST_GROUPS, seed=arguments.seed)
+    mt.data.draw_dataset(str(videos), GROUPS, CLIPS_PER_GROUP, TEST_GROUPS, seed=arguments.seed)
 
     step(2, f"Training an MTNet, to {run}")
     recipe = mt.training.RECIPES["demo"]
@@ -97,16 +99,27 @@ def step(number: int, what: str) -> None:
     print(f"\n[{number}/6] {what}", flush=True)
 
 
-def kept_frames(model: keras.Model, clip: np.ndarray) -> list[int]:
+def log_to(path: Path) -> None:
+    """Sends TensorFlow's notes to a file; tracebacks and warnings of Python still show.
+
+    Its C++ code writes pages of them to file descriptor 2, whatever TF_CPP_MIN_LOG_LEVEL says.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), 2)
+
+
+def kept_frames(model: "keras.Model", clip: np.ndarray) -> list[int]:
     """Numbers of the frames of a clip, uint8 `(T, H, W, 3)`, that the stem's selection keeps."""
+    import keras  # TensorFlow begins to log when it is imported
+
     stem = keras.Model(model.input, model.get_layer("stem_relu").output)
-    features = stem.predict_on_batch(preprocess_input(clip[None]))
+    features = stem.predict_on_batch(mt.preprocess_input(clip[None]))
     kept = model.get_layer("stem_selection").kept_frames(features)
     return keras.ops.convert_to_numpy(kept)[0].tolist()
 
 
 def export_and_compare(
-    model: keras.Model, class_names: tuple[str, ...], clip: np.ndarray, output: Path
+    model: "keras.Model", class_names: tuple[str, ...], clip: np.ndarray, output: Path
 ) -> float:
     """Exports the model; returns how far the export's scores of a clip are from the model's."""
     mt.export_savedmodel(model, output / "export", class_names=class_names)
@@ -115,7 +128,7 @@ def export_and_compare(
     subprocess.run(
         [sys.executable, "-c", SERVE, output / "export", clip_file, scores_file], check=True
     )
-    scores = model.predict_on_batch(preprocess_input(clip[None]))
+    scores = model.predict_on_batch(mt.preprocess_input(clip[None]))
     difference = float(np.abs(np.load(scores_file) - scores).max())
     if difference > 1e-4:
         sys.exit(f"The export's scores differ from the model's by {difference}.")
