@@ -11,6 +11,7 @@ over and over in one process, and looks at the memory it holds.
 import argparse
 import collections
 import contextlib
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -23,13 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_mtnet.data import sampling
-from keras_mtnet.video.decoding import VideoError, read_window
+from keras_mtnet.data.clip_reader import ClipDraws, ClipReader
+from keras_mtnet.video import VideoError
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
 
 LONGEST_SECONDS = 5  # of CPU time; the machine may have other work
 WAIT_SECONDS = 60
-FRAMES, STRIDE, SHORT_SIDE = 16, 2, 112
+FRAMES, STRIDE, SIZE = 16, 2, 112
 
 
 # --- Damage --------------------------------------------------------------------------------------
@@ -130,12 +131,13 @@ def damage_videos(root: str, output: str, count: int, seed: int, largest: int = 
 
 def read_clip(path: str, u: float) -> tuple[str, str]:
     """Reads a clip as training does: what came of it, and why."""
+    reader = ClipReader(FRAMES, STRIDE, SIZE)
+    draws = dataclasses.replace(ClipDraws.draw(np.random.default_rng(0), FRAMES), start=u)
     try:
-        _, damage = read_window(
-            path, lambda count: sampling.random_window(count, FRAMES, STRIDE, u), SHORT_SIDE
-        )
+        reader.random_clip(path, draws)
     except VideoError as error:
         return "failed", error.reason
+    damage = "".join(reader.report.damaged.values())
     return ("used in part", damage) if damage else ("read", "")
 
 

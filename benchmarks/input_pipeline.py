@@ -45,7 +45,7 @@ from av.video.reformatter import VideoReformatter
 import keras_mtnet
 from keras_mtnet.data import Videos, clips, draw_dataset, pack, read_split, sampling
 from keras_mtnet.data.transforms import short_side
-from keras_mtnet.video.decoding import frame_index
+from keras_mtnet.video import open_video
 
 FRAMES, STRIDE, SEED, BATCH = 16, 4, 0, 8
 # name -> width, height, suffix, codec, options
@@ -170,7 +170,7 @@ def windows(videos: Videos, epoch: int) -> Iterator[tuple[str, np.ndarray]]:
     for place, choice in enumerate(sampling.epoch_order(SEED, epoch, len(videos))):
         u = sampling.sample_generator(SEED, epoch * len(videos) + place).random()
         path = videos[choice].path
-        yield path, sampling.random_window(frame_index(path).count, FRAMES, STRIDE, u)
+        yield path, sampling.random_window(open_video(path).frame_count, FRAMES, STRIDE, u)
 
 
 def plain(path: str, indices: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
     python benchmarks/seek.py --json seek.json
 
 Makes an H.264 file of ten minutes with B-frames and a keyframe every ten seconds, and reads random
-windows that begin in its last minute: with `read_frames`, and by decoding from the start with PyAV
+windows that begin in its last minute: with `VideoFile`, and by decoding from the start with PyAV
 alone. Both convert the frames of the window only. A row tells the time of a window, and whether
 the frames are the same, bit for bit.
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from keras_mtnet.video.decoding import frame_index, read_frames
+from keras_mtnet.video import ReadCache, VideoFile
 
 HEIGHT, WIDTH, RATE = 240, 320, 25
 
@@ -70,14 +70,15 @@ def timed(function, *arguments) -> tuple[float, np.ndarray]:
 
 
 def measure(path: str, options: argparse.Namespace) -> dict:
-    index_seconds, index = timed(frame_index, path)
+    video = VideoFile(path, cache=ReadCache())
+    index_seconds, index = timed(lambda: video.index)
     span = (options.frames - 1) * options.stride + 1
     draw = np.random.default_rng(options.seed)
     rows = []
     for _ in range(options.windows):
         start = int(draw.integers(index.count - 60 * RATE, index.count - span + 1))
         numbers = start + options.stride * np.arange(options.frames)
-        sought, ours = timed(read_frames, path, numbers)
+        sought, ours = timed(video.read, numbers)
         decoded, expected = timed(from_the_start, path, numbers)
         rows.append(
             {

@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
-from keras_mtnet.data import random_ops
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def find_augment(augment: str | Augment) -> Augment:
     return PRESETS[augment]
 
 
-def augment_clip(clip: tf.Tensor, seed: tf.Tensor, augment: Augment) -> tf.Tensor:
+def augment_clip(clip: "tf.Tensor", seed: "tf.Tensor", augment: Augment) -> "tf.Tensor":
     """Does to a clip what `augment` says, but for crop, flip and the mixing of a batch.
 
     Args:
@@ -125,6 +125,10 @@ def augment_clip(clip: tf.Tensor, seed: tf.Tensor, augment: Augment) -> tf.Tenso
     Returns:
         A clip of the same type and shape.
     """
+    import tensorflow as tf
+
+    from keras_mtnet.data import random_ops
+
     seeds = tf.unstack(tf.random.split(seed, 4))
     jitter = {name: getattr(augment, name) for name in random_ops.JITTER}
     if any(jitter.values()):

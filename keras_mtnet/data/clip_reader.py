@@ -1,203 +1,203 @@
-"""Reading clips of videos, many at a time."""
+"""Clips of single videos as NumPy arrays."""
 
 import dataclasses
-import functools
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from keras_mtnet.data import sampling, transforms
-from keras_mtnet.data.arrays import empty_aligned
+from keras_mtnet.clip_spec import SAMPLINGS
+from keras_mtnet.data import sampling
 from keras_mtnet.data.augment import PRESETS, Augment
-from keras_mtnet.data.packing.reader import PackedVideo, read_packed_window
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.videos import Video
-from keras_mtnet.video.decoding import VideoError, read_window
-from keras_mtnet.video.rgb import Box, Cut
+from keras_mtnet.video.opening import open_video
+from keras_mtnet.video.read_cache import ReadCache
+from keras_mtnet.video.rgb import Box
+from keras_mtnet.video.source import EndsEarly, VideoError
+
+_AREA_DRAWS = 22  # numbers that `sampling.random_area` takes
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipDraws:
+    """The random numbers of a training clip, all in [0, 1).
+
+    Attributes:
+        start: where the window begins.
+        top: where the crop lies, from the highest place to the lowest.
+        left: the same from left to right.
+        flip: below the probability of it, the clip is mirrored.
+        areas: `(22,)`, size and place of a crop of random area.
+        segments: `(frames,)`, which frame of each segment is taken.
+
+    Example:
+
+    >>> draws = ClipDraws.draw(np.random.default_rng(0), frames=16)
+    >>> draws.segments.shape
+    (16,)
+    """
+
+    start: float
+    top: float
+    left: float
+    flip: float
+    areas: np.ndarray
+    segments: np.ndarray
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator, frames: int) -> "ClipDraws":
+        """Draws the numbers of a clip of `frames` frames."""
+        start, top, left, flip, *others = generator.random(4 + _AREA_DRAWS + frames)
+        return cls(
+            start, top, left, flip, np.array(others[:_AREA_DRAWS]), np.array(others[_AREA_DRAWS:])
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipReader:
-    """Reads the clips of one data set. Attributes are the arguments of `clips`."""
+    """Reads clips of one shape. Thread-safe.
+
+    Attributes:
+        frames: frames of a clip.
+        stride: distance between neighboring frames of a clip, in frames of the video.
+        size: height and width of a clip in pixels. A crop is a square of 0.8 of the frame's shorter
+            side, resized to that.
+        fps: frame rate to which videos are resampled before frames are picked; None takes them at
+            their own rate.
+        sampling: `"window"` (frames at `stride`) or `"uniform"` (one frame of each of `frames`
+            equal segments of the video).
+        augment: flip and crop of training clips. Nothing else of it is applied here.
+        report: takes the names of damaged videos.
+        strict: raise for a damaged video, too.
+        cache: what was learned about files.
+
+    Raises:
+        ValueError: for a wrong value.
+
+    Example:
+
+    >>> frames = np.zeros((40, 48, 64, 3), "uint8")
+    >>> reader = ClipReader(frames=16, stride=2, size=32)
+    >>> reader.views(frames, num_clips=2, num_crops=3).shape
+    (6, 16, 32, 32, 3)
+    """
 
     frames: int
     stride: int
     size: int
-    strict: bool
-    report: ReadReport
-    augment: Augment = PRESETS["none"]
     fps: float | None = None
-    segments: bool = False
+    sampling: str = "window"
+    augment: Augment = PRESETS["none"]
+    report: ReadReport = dataclasses.field(default_factory=ReadReport)
+    strict: bool = False
+    cache: ReadCache = dataclasses.field(default_factory=ReadCache)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("frames", "stride", "size"):
             check_positive(name, getattr(self, name))
         if self.fps is not None and not self.fps > 0:
-            raise ValueError(f"fps must be above 0. Received: {self.fps}")
+            raise ValueError(f"fps must be above 0. Received: fps={self.fps}")
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(
+                f"sampling must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
+            )
 
-    def random_clip(self, video: Video, draws: np.ndarray) -> np.ndarray:
-        """uint8 `(T, S, S, 3)` by numbers in [0, 1): start, top, left, flip; 22 for other crops; T.
+    def random_clip(
+        self, video: Any, draws: ClipDraws, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Reads a training clip.
 
-        It lasts until the next one is read in the same thread.
+        Args:
+            video: a `Video` of a list, or anything that `video.open_video` takes.
+            draws: the numbers that choose window, crop and flip.
+            out: memory for the clip.
+
+        Returns:
+            RGB, uint8 `(T, S, S, 3)`.
+
+        Raises:
+            VideoError: if it cannot be read.
         """
-        start, top, left, flip = draws[:4]
+
+        def choose(count: int) -> np.ndarray:
+            if self.sampling == "uniform":
+                return sampling.segment_frames(count, self.frames, draws.segments)
+            return sampling.random_window(count, self.frames, self.stride, draws.start)
 
         def boxes(height: int, width: int) -> list[Box]:
             if self.augment.crop_area is None:
-                side = transforms.crop_side(height, width)
-                return [(*sampling.random_box(height, width, side, top, left), side, side)]
+                side = sampling.crop_side(height, width)
+                place = sampling.random_box(height, width, side, draws.top, draws.left)
+                return [(*place, side, side)]
             limits = self.augment.crop_area, self.augment.crop_aspect
-            return [sampling.random_area(height, width, *limits, draws[4:26])]
+            return [sampling.random_area(height, width, *limits, draws.areas)]
 
-        def choose(count: int) -> np.ndarray:
-            if self.segments:
-                return sampling.segment_frames(count, self.frames, draws[26:])
-            return sampling.random_window(count, self.frames, self.stride, start)
+        flip = draws.flip < self.augment.flip
+        clip = None if out is None else out[:, None]
+        return self._read(video, choose, boxes, flip, clip)[:, 0]
 
-        cut = Cut(boxes, (self.size, self.size), bool(flip < self.augment.flip))
-        out = _scratch((self.frames, 1, self.size, self.size, 3))
-        return self._cut(video, choose, cut, out)[:, 0]
-
-    def views(self, video: Video, windows: int = 1, crops: int = 1) -> np.ndarray:
-        """uint8 `(windows * crops, T, S, S, 3)`: the crops of the first window, of the second..."""
-
-        def boxes(height: int, width: int) -> list[Box]:
-            side = transforms.crop_side(height, width)
-            places = sampling.uniform_boxes(height, width, side, crops)
-            return [(*place, side, side) for place in places]
-
-        def choose(count: int) -> np.ndarray:
-            if self.segments:
-                return sampling.segment_frames(count, self.frames)
-            return sampling.uniform_windows(count, self.frames, self.stride, windows).ravel()
-
-        found = self._cut(video, choose, Cut(boxes, (self.size, self.size)))
-        clip = self.frames, self.size, self.size, 3
-        return (
-            found.reshape(windows, self.frames, crops, *clip[1:]).swapaxes(1, 2).reshape(-1, *clip)
-        )
-
-    def _cut(
-        self,
-        video: Video,
-        choose: Callable[[int], np.ndarray],
-        cut: Cut,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`.
-
-        Damage is reported, or raised where `strict`.
-        """
-        if isinstance(video, PackedVideo):
-            parts, damage = read_packed_window(video, choose, cut, out, self.fps)
-        else:
-            part = video.start, video.end
-            parts, damage = read_window(video.path, choose, None, *part, cut, self.fps, out)
-        if damage and self.strict:
-            raise VideoError(video.name, damage)
-        if damage:
-            self.report.add_damaged(video.name, damage)
-        return parts
-
-    def map_batches(
-        self,
-        batches: tf.data.Dataset,
-        videos: Callable[[int], Video],
-        read: Callable[[Video, int], np.ndarray],
-        parallel_batches: int,
-        parallel_calls: int,
-        lead: tuple[int, ...] = (),
-        normalise: bool = True,
-        leave_out: bool = True,
-    ) -> tf.data.Dataset:
-        """Reads the videos of each batch of numbers.
-
-        Whole batches pass through TensorFlow and not single clips: handing one over costs as much
-        as decoding a few frames.
+    def views(self, video: Any, num_clips: int = 1, num_crops: int = 1) -> np.ndarray:
+        """Reads the views of a video that a test averages over.
 
         Args:
-            batches: data set of int64 numbers `(B,)`.
-            videos: number to video.
-            read: video and number to clips, uint8 `(*lead, T, S, S, 3)`.
-            parallel_batches: batches read at the same time.
-            parallel_calls: videos read at the same time.
-            lead: axes before T.
-            normalise: give normalised float32 clips, not uint8.
-            leave_out: whether to leave out batches of which nothing can be read.
+            video: as for `random_clip`.
+            num_clips: windows, spread uniformly over the video; a single one is the middle. With
+                uniform sampling, clips of frames spread uniformly over each segment.
+            num_crops: crops of each window, spread along the longer side; a single one is the
+                center.
 
         Returns:
-            A data set of what could be read of each batch: clips `(b, *lead, T, S, S, 3)`, labels
-            int32 `(b,)`, numbers `(b,)`; and of the batch's first number, 0 if it has none.
+            RGB, uint8 `(num_clips * num_crops, T, S, S, 3)`, all crops of the first window first.
+
+        Raises:
+            VideoError: if it cannot be read.
         """
-        shape = (*lead, self.frames, self.size, self.size, 3)
-        threads = _threads(parallel_calls)
-        dtype = "float32" if normalise else "uint8"
-        put = transforms.normalise_into if normalise else np.copyto
+        check_positive("num_clips", num_clips)
+        check_positive("num_crops", num_crops)
 
-        def read_batch(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            found = empty_aligned((len(numbers), *shape), dtype)
-            labels = np.empty(len(numbers), "int32")
-            readable = np.empty(len(numbers), "bool")
+        def choose(count: int) -> np.ndarray:
+            if self.sampling == "uniform":
+                shares = (np.arange(num_clips) + 0.5) / num_clips
+                return np.ravel([sampling.segment_frames(count, self.frames, u) for u in shares])
+            return sampling.uniform_windows(count, self.frames, self.stride, num_clips).ravel()
 
-            def read_one(place: int) -> None:
-                number = int(numbers[place])
-                video = videos(number)
-                labels[place] = video.label
-                clip = self._read_or_report(video, lambda: read(video, number))
-                readable[place] = clip is not None
-                if clip is not None:
-                    put(found[place], clip)
+        def boxes(height: int, width: int) -> list[Box]:
+            side = sampling.crop_side(height, width)
+            places = sampling.uniform_boxes(height, width, side, num_crops)
+            return [(*place, side, side) for place in places]
 
-            list(threads.map(read_one, range(len(numbers))))
-            if readable.all():
-                return found, labels, numbers
-            if leave_out and not readable.any():
-                self.report.left_out.add(int(numbers[0]))
-            return found[readable], labels[readable], numbers[readable]
+        pixels = self._read(video, choose, boxes)
+        pixels = pixels.reshape(num_clips, self.frames, num_crops, *pixels.shape[2:])
+        return pixels.swapaxes(1, 2).reshape(-1, self.frames, *pixels.shape[3:])
 
-        def read_in_graph(numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            types = (tf.as_dtype(dtype), tf.int32, tf.int64)
-            found = tf.numpy_function(read_batch, [numbers], types)
-            for tensor, each in zip(found, (shape, (), ()), strict=True):
-                tensor.set_shape((None, *each))
-            return *found, tf.reduce_sum(numbers[:1])
-
-        found = batches.map(read_in_graph, num_parallel_calls=parallel_batches, deterministic=True)
-        return found.filter(lambda x, y, *_: tf.size(y) > 0) if leave_out else found
-
-    def _read_or_report(self, video: Video, read: Callable[[], np.ndarray]) -> np.ndarray | None:
-        try:
-            return read()
-        except VideoError as error:
-            self.report.add_failed(video.name, error.reason)
-            if self.strict:
-                raise VideoError(video.name, error.reason) from error
-            return None
-
-
-@functools.lru_cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    """The threads of all pipelines that read so many videos at a time.
-
-    TensorFlow keeps what a data set calls in Python for as long as the process lives: with threads
-    of their own, data sets that are long gone would leave theirs behind.
-    """
-    return ThreadPoolExecutor(count, thread_name_prefix="read")
-
-
-_memory = threading.local()
-
-
-def _scratch(shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 memory of a thread, the same one as long as the shape stays."""
-    if getattr(_memory, "shape", None) != shape:
-        _memory.shape, _memory.pixels = shape, np.empty(shape, "uint8")
-    return _memory.pixels
+    def _read(
+        self,
+        video: Any,
+        choose: Callable[[int], np.ndarray],
+        boxes: Callable[[int, int], list[Box]],
+        flip: bool = False,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`."""
+        size = self.size, self.size
+        if isinstance(video, Video):
+            source = video.open(self.fps, self.cache)
+        else:
+            source = open_video(video, fps=self.fps, cache=self.cache)
+        with source:
+            try:
+                pixels = source.read(choose(source.frame_count), boxes, size, flip, out)
+            except EndsEarly:  # damage came to light: choose again among the frames before it
+                pixels = source.read(choose(source.frame_count), boxes, size, flip, out)
+        if source.damage and self.strict:
+            raise VideoError(source.name, source.damage)
+        if source.damage:
+            self.report.add_damaged(source.name, source.damage)
+        return pixels
 
 
 def check_positive(name: str, value: int) -> None:
+    """Raises ValueError for a number below 1."""
     if value < 1:
-        raise ValueError(f"{name} must be at least 1. Received: {value}")
+        raise ValueError(f"{name} must be at least 1. Received: {name}={value}")

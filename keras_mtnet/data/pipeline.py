@@ -9,20 +9,22 @@ its batch smaller; it is reported, and never replaced by another.
 import functools
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data import sampling, transforms
+from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
 from keras_mtnet.data.catalog import read_split
-from keras_mtnet.data.clip_reader import ClipReader, check_positive
+from keras_mtnet.data.clip_reader import ClipDraws, ClipReader, check_positive
 from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.videos import Video, Videos
-from keras_mtnet.video.decoding import read_window
+from keras_mtnet.video import VideoError, open_video
 
 
 def clips(
@@ -108,7 +110,9 @@ def clips(
     classes = len(videos.class_names) if one_hot or augment.mixes else None
     if classes == 0:
         raise ValueError("one_hot and mixed clips need videos with class names.")
-    reader = ClipReader(frames, stride, size, strict, report, augment, fps, segments)
+    reader = ClipReader(
+        frames, stride, size, fps, "uniform" if segments else "window", augment, report, strict
+    )
     count = len(videos)
 
     def video(number: int) -> Video:
@@ -118,7 +122,7 @@ def clips(
     def read(video: Video, number: int) -> np.ndarray:
         if not training:
             return reader.views(video)[0]
-        draws = sampling.sample_generator(seed, number).random(26 + frames)
+        draws = ClipDraws.draw(sampling.sample_generator(seed, number), frames)
         return reader.random_clip(video, draws)
 
     calls = parallel_calls or os.cpu_count()
@@ -132,8 +136,8 @@ def clips(
         numbers = numbers.map(lambda batch: batch[begin : begin + full])
     ahead = -(-calls // (full or batch_size)) + 1  # enough batches to keep all readers busy
     changes = augment.changes_pixels
-    batches = reader.map_batches(
-        numbers, video, read, ahead, calls, normalise=not changes, leave_out=not part
+    batches = _map_batches(
+        reader, numbers, video, read, ahead, calls, normalise=not changes, leave_out=not part
     )
     if changes:
         change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
@@ -232,7 +236,7 @@ def views(
     check_positive("crops", crops)
     stride = videos.stride if stride is None else stride
     report = ReadReport() if report is None else report
-    reader = ClipReader(frames, stride, size, strict, report, fps=fps)
+    reader = ClipReader(frames, stride, size, fps, report=report, strict=strict)
 
     def read(video: Video, _: int) -> np.ndarray:
         return reader.views(video, clips, crops)
@@ -241,7 +245,7 @@ def views(
     numbers = tf.data.Dataset.range(len(videos)).batch(1)
     calls = parallel_calls or os.cpu_count()
     lead = (clips * crops,)
-    found = reader.map_batches(numbers, videos.__getitem__, read, calls, calls, lead)
+    found = _map_batches(reader, numbers, videos.__getitem__, read, calls, calls, lead)
     found = found.map(lambda x, y, number, _: (x[0], y[0], number[0]))
     found = _as_set(found.prefetch(1))
     found.class_names = videos.class_names
@@ -265,9 +269,9 @@ def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = N
         VideoError: if the file cannot be read.
     """
     if size is not None:
-        reader = ClipReader(frames, stride, size, strict=False, report=ReadReport())
-        return reader.views(Video(path, -1, path))[0]
-    return read_window(path, lambda n: sampling.uniform_windows(n, frames, stride, 1)[0])[0]
+        return ClipReader(frames, stride, size).views(path)[0]
+    with open_video(path) as video:
+        return video.read(sampling.uniform_windows(video.frame_count, frames, stride, 1)[0])
 
 
 # --- Inside --------------------------------------------------------------------------------------
@@ -292,6 +296,96 @@ def _epochs(count: int) -> tf.data.Dataset:
         yield from range(epoch * count, (epoch + 1) * count)
 
     return tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((), tf.int64))
+
+
+def _map_batches(
+    reader: ClipReader,
+    batches: tf.data.Dataset,
+    videos: Callable[[int], Video],
+    read: Callable[[Video, int], np.ndarray],
+    parallel_batches: int,
+    parallel_calls: int,
+    lead: tuple[int, ...] = (),
+    normalise: bool = True,
+    leave_out: bool = True,
+) -> tf.data.Dataset:
+    """Reads the videos of each batch of numbers.
+
+    Whole batches pass through TensorFlow and not single clips: handing one over costs as much
+    as decoding a few frames.
+
+    Args:
+        reader: reads them.
+        batches: data set of int64 numbers `(B,)`.
+        videos: number to video.
+        read: video and number to clips, uint8 `(*lead, T, S, S, 3)`.
+        parallel_batches: batches read at the same time.
+        parallel_calls: videos read at the same time.
+        lead: axes before T.
+        normalise: give normalised float32 clips, not uint8.
+        leave_out: whether to leave out batches of which nothing can be read.
+
+    Returns:
+        A data set of what could be read of each batch: clips `(b, *lead, T, S, S, 3)`, labels
+        int32 `(b,)`, numbers `(b,)`; and of the batch's first number, 0 if it has none.
+    """
+    shape = (*lead, reader.frames, reader.size, reader.size, 3)
+    threads = _threads(parallel_calls)
+    dtype = "float32" if normalise else "uint8"
+    put = transforms.normalise_into if normalise else np.copyto
+
+    def read_batch(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = empty_aligned((len(numbers), *shape), dtype)
+        labels = np.empty(len(numbers), "int32")
+        readable = np.empty(len(numbers), "bool")
+
+        def read_one(place: int) -> None:
+            number = int(numbers[place])
+            video = videos(number)
+            labels[place] = video.label
+            clip = _read_or_report(reader, video, lambda: read(video, number))
+            readable[place] = clip is not None
+            if clip is not None:
+                put(found[place], clip)
+
+        list(threads.map(read_one, range(len(numbers))))
+        if readable.all():
+            return found, labels, numbers
+        if leave_out and not readable.any():
+            reader.report.left_out.add(int(numbers[0]))
+        return found[readable], labels[readable], numbers[readable]
+
+    def read_in_graph(numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        types = (tf.as_dtype(dtype), tf.int32, tf.int64)
+        found = tf.numpy_function(read_batch, [numbers], types)
+        for tensor, each in zip(found, (shape, (), ()), strict=True):
+            tensor.set_shape((None, *each))
+        return *found, tf.reduce_sum(numbers[:1])
+
+    found = batches.map(read_in_graph, num_parallel_calls=parallel_batches, deterministic=True)
+    return found.filter(lambda x, y, *_: tf.size(y) > 0) if leave_out else found
+
+
+def _read_or_report(
+    reader: ClipReader, video: Video, read: Callable[[], np.ndarray]
+) -> np.ndarray | None:
+    try:
+        return read()
+    except VideoError as error:
+        reader.report.add_failed(video.name, error.reason)
+        if reader.strict:
+            raise VideoError(video.name, error.reason) from error
+        return None
+
+
+@functools.lru_cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """The threads of all pipelines that read so many videos at a time.
+
+    TensorFlow keeps what a data set calls in Python for as long as the process lives: with threads
+    of their own, data sets that are long gone would leave theirs behind.
+    """
+    return ThreadPoolExecutor(count, thread_name_prefix="read")
 
 
 def _augment(

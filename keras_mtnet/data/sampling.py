@@ -9,6 +9,10 @@ import functools
 
 import numpy as np
 
+# A frame's short side over the crop's: 320 for 256. Tests use the training scale too, so that
+# things have the size the network has learned; a test crop sees 0.8 of the shorter side.
+SCALE = 1.25
+
 # Each use of a seed draws from a range of the generator's counter of its own.
 _ORDER, _SAMPLE = 1, 2
 
@@ -113,6 +117,11 @@ def segment_frames(count: int, frames: int, draws: np.ndarray | float = 0.5) -> 
     parts = np.arange(frames)
     last = -(-(parts + 1) * count // frames) - 1  # of each part; rounding must not go beyond
     return np.minimum(((parts + draws) * count / frames).astype("int64"), last)
+
+
+def crop_side(height: int, width: int) -> int:
+    """Side in pixels of the square of a frame that becomes a clip's."""
+    return max(1, round(min(height, width) / SCALE))
 
 
 def random_box(height: int, width: int, size: int, u: float, v: float) -> tuple[int, int]:

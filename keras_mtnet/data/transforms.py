@@ -12,21 +12,13 @@ import tensorflow as tf
 
 from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.clip_ops import to_pixels
+from keras_mtnet.data.sampling import SCALE
 from keras_mtnet.models.preprocessing import MEAN, STD
-
-# A frame's short side over the crop's: 320 for 256. Tests use the training scale too, so that
-# things have the size the network has learnt; a test crop sees 0.8 of the shorter side.
-SCALE = 1.25
 
 
 def short_side(size: int) -> int:
     """Short side in pixels to which frames are resized before a `size` x `size` crop."""
     return round(SCALE * size)
-
-
-def crop_side(height: int, width: int) -> int:
-    """Side in pixels of the square of a frame that becomes a clip's."""
-    return max(1, round(min(height, width) / SCALE))
 
 
 def resize_short_side(clip: tf.Tensor, short_side: int) -> tf.Tensor:

@@ -3,6 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from keras_mtnet.video.opening import open_video
+from keras_mtnet.video.read_cache import ReadCache
+from keras_mtnet.video.source import VideoSource
+
 # Distance between neighbouring frames of a clip, per data set: the paper's, where it has the set.
 STRIDES = {
     "folder": 2,
@@ -33,6 +37,10 @@ class Video:
     name: str
     start: float | None = None
     end: float | None = None
+
+    def open(self, fps: float | None = None, cache: ReadCache | None = None) -> VideoSource:
+        """Its frames; see `keras_mtnet.video.open_video`."""
+        return open_video(self.path, self.name, self.start, self.end, fps, cache)
 
 
 class Videos(Sequence[Video]):

@@ -7,20 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import av
 
-from keras_mtnet.video.frame_index import FrameIndex, decoded_ticks, frame_index
+from keras_mtnet.video.container import open_container
+from keras_mtnet.video.frame_folder import FrameFolder, is_picture
+from keras_mtnet.video.frame_index import FrameIndex
+from keras_mtnet.video.indexing import decoded_ticks, usual_rate
+from keras_mtnet.video.rgb import Converter
+from keras_mtnet.video.source import NO_FRAME, VideoError
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
-from keras_mtnet.video.video_file import (
-    IMAGE_SUFFIXES,
-    NO_FRAME,
-    VideoError,
-    is_folder,
-    open_picture,
-    open_video,
-    pictures,
-)
 
-# A file that shows less than this share of the time it announces was cut off. What is announced
-# is often a frame too long, and sound may go on for a moment.
+# A file that holds less than this share of the time it announces was cut off.
 _WHOLE = 0.9
 
 
@@ -93,9 +88,18 @@ def table(checks: list[VideoCheck]) -> str:
 
 
 def check_video(path: str) -> VideoCheck:
-    """Reads one video to its end, or to where it breaks off."""
+    """Reads one video to its end, or to where it breaks off.
+
+    Args:
+        path: a file, or a folder of pictures.
+
+    Example:
+
+    >>> check_video("nowhere.mp4").error
+    'no such file'
+    """
     try:
-        return _check_pictures(path) if is_folder(path) else _check_file(path)
+        return _check_pictures(path) if os.path.isdir(path) else _check_file(path)
     except VideoError as error:
         return VideoCheck(path, error=error.reason)
 
@@ -106,7 +110,7 @@ def _find_videos(root: str) -> Iterator[str]:
         names = [name for name in names if not name.startswith(".")]
         videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
         yield from (os.path.join(folder, name) for name in videos)
-        if not videos and any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+        if not videos and any(is_picture(name) for name in names):
             yield folder
 
 
@@ -117,58 +121,65 @@ def _show_progress(checks: Iterator[VideoCheck], count: int) -> Iterator[VideoCh
     yield from track(checks, "Checking", count, console=Console(stderr=True))
 
 
-def _check_pictures(folder: str) -> VideoCheck:
-    index = frame_index(folder, exact=True)
-    first = open_picture(pictures(folder)[0])
-    size = first.width, first.height
-    return VideoCheck(folder, index.count, None, *size, "pictures", index.damage)
+def _check_pictures(path: str) -> VideoCheck:
+    video = FrameFolder(path)
+    count = video.exact_count()
+    height, width = video.read([0]).shape[1:3]
+    return VideoCheck(path, count, None, width, height, "pictures", video.index.damage)
 
 
 def _check_file(path: str) -> VideoCheck:
     first = reason = None
     ticks, spoilt = [], []
-    with open_video(path) as (container, stream):
+    ends: dict[int, float] = {}
+    with open_container(path) as (container, stream):
         codec = stream.codec_context.codec.canonical_name
-        announced = _announced_seconds(container, stream)
+        announced = _announced(container, stream)
         try:
-            for frame in container.decode(stream):
-                first = first or frame
-                if frame.is_corrupt:
-                    spoilt.append(len(ticks))
-                ticks.append(frame.pts)
+            for packet in container.demux():
+                _note_end(packet, ends)
+                if packet.stream.index != stream.index:
+                    continue
+                for frame in packet.decode():
+                    first = first or frame
+                    if frame.is_corrupt:
+                        spoilt.append(len(ticks))
+                    ticks.append(frame.pts)
         except (av.FFmpegError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or str(error)
         if first is None:
             return VideoCheck(path, codec=codec, error=reason or NO_FRAME)
         index = FrameIndex(*decoded_ticks(ticks, stream))
-        fps = _fps(index, stream)
-    width, height = first.width, first.height
-    if round(first.rotation / 90) % 2:
-        width, height = height, width
-    shown = index.times[-1] + 1 / fps
-    damage = _damage(index.count, reason, spoilt, shown, announced)
+        fps = index.fps or usual_rate(stream)
+    height, width = Converter()(first).shape[:2]
+    held = max([*ends.values(), float(index.times[-1]) + 1 / fps])
+    damage = _damage(index.count, reason, spoilt, held, announced)
     return VideoCheck(path, index.count, round(fps, 3), width, height, codec, damage)
 
 
-def _fps(index: FrameIndex, stream: av.VideoStream) -> float:
-    if index.count > 1:
-        return float((index.count - 1) / index.times[-1])
-    return float(stream.average_rate or stream.guessed_rate or 25)
-
-
-def _announced_seconds(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> float | None:
+def _announced(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    """The length in seconds that a file announces for its video, or else for all of it."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration is not None else None
+
+
+def _note_end(packet: av.Packet, ends: dict[int, float]) -> None:
+    """Keeps for each stream when its last packet ends, in seconds.
+
+    Of all streams, because sound may go on for longer than the pictures; on the clock of the file,
+    because some begin late and count that as a part of their length.
+    """
+    if packet.size and packet.pts is not None:
+        end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
 
 
 def _damage(
     count: int,
     reason: str | None,
     spoilt: list[int],
-    shown: float,
+    held: float,
     announced: float | None,
 ) -> str | None:
     """What is wrong with a file that was read as far as it goes."""
@@ -176,6 +187,6 @@ def _damage(
         return f"it ends after {count} frames ({reason})"
     if spoilt:
         return f"parts of {len(spoilt)} frames are missing, first of frame {spoilt[0]}"
-    if announced and shown < _WHOLE * announced:
-        return f"it ends after {shown:.1f} of {announced:.1f} seconds"
+    if announced and held < _WHOLE * announced:
+        return f"it ends after {held:.1f} of {announced:.1f} seconds"
     return None

@@ -1,12 +1,11 @@
 """Decoded frames to RGB arrays: upright, cut, mirrored, resized.
 
 What is cut away is never converted. All of it happens in FFmpeg's own filters, on the few bytes a
-pixel has in the codec's colours, and outside of Python's lock.
+pixel has in the codec's colors, and outside of Python's lock.
 """
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -14,76 +13,104 @@ import numpy as np
 # In these formats frames are resized first and then become RGB: swscale takes up to four times as
 # long to do both at once, and is no more exact then than without resizing.
 _RESIZED_FIRST = ("yuv420p", "yuvj420p")
-# What a filter calls the numbers by which frames tell their colours' matrix.
+# What a filter calls the numbers by which frames tell their colors' matrix.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
-# Filters that set frames upright, by quarter turns counter-clockwise.
-_TURNS = ((), (("transpose", "cclock"),), (("hflip", ""), ("vflip", "")), (("transpose", "clock"),))
+
 Box = tuple[int, int, int, int]  # top, left, height, width
-
-
-class Cut(NamedTuple):
-    """Boxes to cut out of frames, the same ones out of all frames of a read.
-
-    Attributes:
-        boxes: maps height and width of the upright frames to the boxes: top, left, height, width.
-            Where a frame has fewer samples of colour than of brightness (4:2:0), edges move by up
-            to one pixel, up and left, to where there is one.
-        size: height and width to which the boxes are resized.
-        flip: mirror them left to right.
-    """
-
-    boxes: Callable[[int, int], Sequence[Box]]
-    size: tuple[int, int]
-    flip: bool = False
+Boxes = Sequence[Box] | Callable[[int, int], Sequence[Box]]
+_Filters = tuple[tuple[str, str], ...]
 
 
 def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """The size `(height, width)` takes when its shorter side becomes `short_side` pixels."""
+    """The size `(height, width)` takes when its shorter side becomes `short_side` pixels.
+
+    Example:
+
+    >>> fit_short_side(240, 320, short_side=120)
+    (120, 160)
+    """
     scale = short_side / min(height, width)
     return max(short_side, round(height * scale)), max(short_side, round(width * scale))
 
 
 class Converter:
-    """Turns frames into RGB arrays of one size. Not for several threads at a time.
+    """Turns frames into RGB arrays of one size. Not thread-safe.
 
     Args:
-        size: of whole frames, `(height, width)` or the length of the shorter side; their own when
-            None. The first frame decides for all.
-        cut: boxes of the frames to give, instead of whole frames; `size` then does not count.
+        size: height and width of the result, or the length of its shorter side; that of the frame
+            or box when None. The first frame decides for all.
+        boxes: parts of each frame to return, or a function of the frame's height and width that
+            returns them; whole frames when None. Where a frame has fewer samples of color than of
+            brightness (4:2:0), edges move by up to one pixel, up and left, to where there is one.
+        flip: mirror left to right.
     """
 
-    def __init__(self, size: int | tuple[int, int] | None = None, cut: Cut | None = None):
+    def __init__(
+        self,
+        size: int | tuple[int, int] | None = None,
+        boxes: Boxes | None = None,
+        flip: bool = False,
+    ):
         self._size = size
-        self._cut = cut
+        self._boxes = boxes
+        self._flip = flip
         self._chains: dict[tuple, list[_Chain]] = {}
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """uint8 `(height, width, 3)`, or `(boxes, height, width, 3)` for a cut.
+        """uint8 `(height, width, 3)`, or `(boxes, height, width, 3)`.
 
         Raises:
             av.FFmpegError: if FFmpeg cannot convert frames of this format.
         """
-        turns = round(frame.rotation / 90) % 4
-        colours = int(frame.colorspace), int(frame.color_range)
-        kind = frame.width, frame.height, frame.format.name, *colours, turns
+        turn = _upright(frame)
+        colors = int(frame.colorspace), int(frame.color_range)
+        kind = frame.width, frame.height, frame.format.name, *colors, turn
         if kind not in self._chains:
-            self._chains[kind] = self._make_chains(frame, turns)
+            self._chains[kind] = self._make_chains(frame, turn)
         parts = [chain(frame) for chain in self._chains[kind]]
-        if self._cut is None:
+        if self._boxes is None:
             return parts[0]
         return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
-    def _make_chains(self, frame: av.VideoFrame, turns: int) -> "list[_Chain]":
-        upright = (frame.width, frame.height) if turns % 2 else (frame.height, frame.width)
-        if self._cut is None:
-            if not isinstance(self._size, tuple):
-                short_side = self._size
-                self._size = fit_short_side(*upright, short_side) if short_side else upright
-            return [_Chain(frame, _TURNS[turns], self._size)]
-        mirror = (("hflip", ""),) if self._cut.flip else ()
-        boxes = self._cut.boxes(*upright)
-        crops = [("crop", f"{width}:{height}:{left}:{top}") for top, left, height, width in boxes]
-        return [_Chain(frame, (*_TURNS[turns], crop, *mirror), self._cut.size) for crop in crops]
+    def _make_chains(self, frame: av.VideoFrame, turn: _Filters) -> "list[_Chain]":
+        turned = any(name == "transpose" for name, _ in turn)
+        size = (frame.width, frame.height) if turned else (frame.height, frame.width)
+        mirror = (("hflip", ""),) if self._flip else ()
+        if self._boxes is None:
+            return [_Chain(frame, (*turn, *mirror), self._fit(*size))]
+        boxes = self._boxes(*size) if callable(self._boxes) else self._boxes
+        return [
+            _Chain(
+                frame,
+                (*turn, ("crop", f"{width}:{height}:{left}:{top}"), *mirror),
+                self._fit(height, width),
+            )
+            for top, left, height, width in boxes
+        ]
+
+    def _fit(self, height: int, width: int) -> tuple[int, int]:
+        if not isinstance(self._size, tuple):
+            short_side = self._size
+            self._size = (
+                fit_short_side(height, width, short_side) if short_side else (height, width)
+            )
+        return self._size
+
+
+def _upright(frame: av.VideoFrame) -> _Filters:
+    """Filters that show a frame as its display matrix says, to the nearest quarter turn.
+
+    The matrix maps a pixel (x, y) to (a x + c y, b x + d y), the signs of which tell one of eight
+    positions: turned by quarters, mirrored or not.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return ()
+    a, b, _, c, d = np.frombuffer(data, "int32", 5).tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return (*((("hflip", ""),) if a < 0 else ()), *((("vflip", ""),) if d < 0 else ()))
+    name = {(1, 0): "clock", (0, 1): "cclock", (1, 1): "cclock_flip", (0, 0): "clock_flip"}
+    return (("transpose", name[b > 0, c > 0]),)
 
 
 class _Chain:
@@ -99,7 +126,7 @@ class _Chain:
         scale, name = f"{self.width}:{self.height}:flags=bilinear", frame.format.name
         filters = list(filters)
         if name in _RESIZED_FIRST:
-            given, kept = _colours(frame)
+            given, kept = _colors(frame)
             filters += [("scale", scale + given + kept), ("format", name)]
             scale += given
         self.graph = _make_graph(frame, [*filters, ("scale", scale), ("format", "rgb24")])
@@ -113,10 +140,10 @@ class _Chain:
         return pixels.reshape(self.height, self.width, 3)
 
 
-def _colours(frame: av.VideoFrame) -> tuple[str, str]:
-    """Options by which a filter takes and gives colours as the frame has them, where it tells.
+def _colors(frame: av.VideoFrame) -> tuple[str, str]:
+    """Options by which a filter takes and returns colors as the frame has them, where it tells.
 
-    By itself, a filter between others gives them as those of television in standard definition.
+    By itself, a filter between others returns them as those of television in standard definition.
     """
     matrix, full_range = _MATRICES.get(int(frame.colorspace)), int(frame.color_range) == 2
     names = {"color_matrix": matrix, "range": "pc" if full_range else None}

@@ -1,167 +1,249 @@
-"""Video files: opening them, and saying why one cannot be opened."""
+"""Frames of video files: in presentation order, and no more than were asked for.
 
-import io
+A read begins at the last keyframe before the frames asked for and knows each frame by its time, so
+a late window costs no more than an early one. This holds only as far as the file's own index and
+times can be trusted, and every read looks whether they can: the packet found must be the one that
+was indexed, its frame must be a keyframe for the decoder as well, and every frame asked for must
+come. Otherwise frames are decoded and counted from the start, which is always right.
+
+A damaged video ends at its first packet that cannot be decoded. A count by packets cannot see such
+damage; it is found when a read runs into it, and the video then ends before it.
+"""
+
+import dataclasses
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import av
+import numpy as np
+from av.video.frame import PictureType
 
-Source = str | os.PathLike | bytes
+from keras_mtnet.video import mpeg4
+from keras_mtnet.video.container import open_container, source_name
+from keras_mtnet.video.frame_index import FrameIndex, Keyframes
+from keras_mtnet.video.indexing import index_by_decoding, index_by_packets
+from keras_mtnet.video.read_cache import ReadCache
+from keras_mtnet.video.source import NO_FRAME, VideoError, VideoSource, WrongIndexError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# Containers that tell size and codec of their streams up front. Of others FFmpeg has to decode a
-# while to find out, and where there is sound, also in these: up to 40 ms, longer than many a clip.
-TELL_ALL = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
-_PLAYLISTS = {"concat", "dash", "hls", "sdp", "webm_dash_manifest"}
-NO_FRAME = "it holds no frame"
-_TEXT = "a text file, not a video"
-_STILL_BRANDS = {"avif", "heic", "heix", "mif1"}
-_OPTIONS = {
-    "protocol_whitelist": "file",  # a playlist must not reach into the network
-    "max_pixels": str(2**26),  # 8192 x 8192; a flipped bit may ask for more than there is memory
-}
+# Going to a keyframe costs about as much as decoding this many frames.
+_WORTH_A_SEEK = 8
 
 
-class VideoError(ValueError):
-    """A video that cannot be read.
+class VideoFile(VideoSource):
+    """A video file, or the bytes of one.
 
-    Attributes:
-        name: the file.
-        reason: what is wrong with it, in a few words.
-    """
-
-    def __init__(self, name: str, reason: str):
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
-
-class EndsEarly(VideoError):
-    """A frame was asked for that lies behind the last readable one.
-
-    Attributes:
-        frames: how many frames can be read.
-    """
-
-    def __init__(self, name: str, reason: str, frames: int):
-        super().__init__(name, reason)
-        self.args = (name, reason, frames)
-        self.frames = frames
-
-
-def source_name(source: Source) -> str:
-    """What to call a source in messages."""
-    if isinstance(source, bytes):
-        return f"<{len(source)} bytes>"
-    return os.fspath(source)
-
-
-def is_folder(source: Source) -> bool:
-    """Whether a source is a folder of pictures."""
-    return not isinstance(source, bytes) and os.path.isdir(source)
-
-
-def pictures(folder: str | os.PathLike) -> list[str]:
-    """Paths of the pictures in a folder, which are its frames in the order of their names."""
-    names = sorted(n for n in os.listdir(folder) if n.lower().endswith(IMAGE_SUFFIXES))
-    return [os.path.join(folder, name) for name in names]
-
-
-def open_picture(path: str) -> av.VideoFrame:
-    """Decodes one picture.
-
-    Raises:
-        VideoError: if that fails.
-    """
-    try:
-        with _open(path) as container:
-            return next(container.decode(video=0))
-    except (av.FFmpegError, OSError, IndexError, StopIteration) as error:
-        raise VideoError(path, _explain(path, error)) from error
-
-
-@contextmanager
-def open_video(
-    source: Source, quick: bool = False
-) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Opens a video, ready to decode on one thread, and closes it.
-
-    Clips are decoded side by side: threads inside of a decoder would only get in their way.
+    What frames a read returns depends on the file alone, never on what was read before: a count by
+    decoding, which stops at damage, does not replace a count by packets in `cache`.
 
     Args:
-        source: a path or the bytes of a file.
-        quick: do not look into the streams beforehand where the container tells enough. The number
-            of frames that a decoder has to put in order may then be unknown, so that it loses
-            some: check the times of what it gives.
+        source: path or bytes.
+        name: what messages call it; its path when None.
+        start: where the part to read begins, in seconds.
+        end: where it ends, in seconds.
+        fps: frame rate to read it at.
+        cache: keeps frame indexes of files, not of bytes, between reads.
 
-    Yields:
-        The container and its first moving pictures.
+    Example:
 
-    Raises:
-        VideoError: if there is nothing to decode.
+    >>> import tempfile, numpy as np, keras_mtnet as mt
+    >>> from keras_mtnet.data.synthetic import write_video
+    >>> path = tempfile.mkdtemp() + "/a.avi"
+    >>> write_video(path, np.zeros((10, 32, 48, 3), "uint8"))
+    >>> with mt.video.VideoFile(path) as video:
+    ...     video.frame_count, video.fps, video.read([0, 9], size=16).shape
+    (10, 25.0, (2, 16, 24, 3))
     """
-    name = source_name(source)
-    if not isinstance(source, bytes) and not os.path.isfile(source):
-        raise VideoError(name, "no such file")
-    try:
-        container = _open(source, {"analyzeduration": "1"} if quick else {})
-        if quick and container.format.name not in TELL_ALL:
-            container.close()
-            container = _open(source)
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(name, _explain(source, error)) from error
-    with container:
-        stream = _pick_stream(container, name)
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-        yield container, stream
+
+    def __init__(
+        self,
+        source: str | os.PathLike | bytes,
+        name: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        fps: float | None = None,
+        cache: ReadCache | None = None,
+    ):
+        super().__init__(source_name(source) if name is None else name, start, end, fps)
+        self._source = source
+        self._cache = cache
+        self._known: FrameIndex | None = None
+
+    def _index_exactly(self) -> None:
+        key = self._key("exact")
+        exact = self._cached(key)
+        if exact is None:
+            exact = index_by_decoding(self._source, self.name)
+            self._keep(key, exact)
+        self._known = self._checked(exact)
+
+    @property
+    def index(self) -> FrameIndex:
+        if self._known is None:
+            key = self._key("packets")
+            index = self._cached(key)
+            if index is None:
+                index = index_by_packets(self._source, self.name)
+                index = index or index_by_decoding(self._source, self.name)
+                self._keep(key, index)
+            self._known = self._checked(index)
+        return self._known
+
+    def _checked(self, index: FrameIndex) -> FrameIndex:
+        if not index.count:
+            broken = f"no frame can be decoded ({index.damage})"
+            raise VideoError(self.name, broken if index.damage else NO_FRAME)
+        return index
+
+    def _correct(self, index: FrameIndex, error: WrongIndexError) -> None:
+        if not index.by_packets:
+            super()._correct(index, error)
+        if isinstance(error, _CannotSeekError):
+            self._known = dataclasses.replace(index, keys=Keyframes())
+        else:
+            self._index_exactly()
+            # From now on only this one is used, unless a choice of frames could tell them apart.
+            if self._known.damage is not None or self._known.count != index.count:
+                return
+        self._keep(self._key("packets"), self._known)
+
+    def _key(self, kind: str) -> tuple | None:
+        if self._cache is None or isinstance(self._source, bytes):
+            return None
+        try:
+            status = os.stat(self._source)
+        except OSError:
+            return None  # opening it tells why
+        return os.path.abspath(self._source), status.st_mtime_ns, status.st_size, kind
+
+    def _cached(self, key: tuple | None) -> FrameIndex | None:
+        return self._cache.get(key) if key else None
+
+    def _keep(self, key: tuple | None, index: FrameIndex) -> None:
+        if key:
+            self._cache.put(key, index, index.nbytes)
+
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+        with open_container(self._source, index.quick, self.name) as (container, stream):
+            try:
+                if index.by_packets:
+                    for key, run in _runs(index, wanted):
+                        yield from _by_time(container, stream, index, key, run)
+                else:
+                    yield from _by_count(container, stream, wanted)
+            except av.FFmpegError as error:
+                raise WrongIndexError(error.strerror) from error
 
 
-def _open(source: Source, options: dict[str, str] | None = None) -> av.container.InputContainer:
-    # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
-    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{os.fspath(source)}"
-    return av.open(file, options={**_OPTIONS, **(options or {})}, metadata_errors="replace")
+# --- Decoding ------------------------------------------------------------------------------------
 
 
-def _pick_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """The first moving pictures of a file; a song's cover is not one."""
-    format_name, cover = container.format.name, av.stream.Disposition.attached_pic
-    if format_name in _PLAYLISTS:
-        raise VideoError(name, _TEXT)
-    streams = [s for s in container.streams.video if not s.disposition & cover]
-    if not streams:
-        raise VideoError(name, "no video stream in the file")
-    # Repeating the one picture would look like a video in which nothing moves. Under the name of
-    # a video it is most likely the thumbnail of one whose download went wrong.
-    piped = format_name.endswith("_pipe") and format_name != "gif_pipe"
-    if piped or format_name == "image2" or _brand(container) in _STILL_BRANDS:
-        raise VideoError(name, "a still image, not a video")
-    if streams[0].codec_context is None:
-        raise VideoError(name, "no decoder for its video stream")
-    return streams[0]
+class _CannotSeekError(WrongIndexError):
+    """Seeking did not lead to the packet that was indexed."""
 
 
-def _brand(container: av.container.InputContainer) -> str:
-    return container.metadata.get("major_brand", "").strip()
+def _by_count(
+    container: av.container.InputContainer, stream: av.VideoStream, wanted: np.ndarray
+) -> Iterator[av.VideoFrame]:
+    """Decodes from the start and counts."""
+    filled = 0
+    for number, frame in enumerate(container.decode(stream)):
+        if number == wanted[filled]:
+            yield frame
+            filled += 1
+            if filled == len(wanted):
+                return
+    raise WrongIndexError("fewer frames than were counted")
 
 
-def _explain(source: Source, error: Exception) -> str:
-    """Why FFmpeg could not open a file, as far as its first bytes tell."""
-    try:
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-            head = file.read(512)
-    except OSError as unreadable:
-        return str(unreadable.strerror)
-    if not head:
-        return "the file is empty"
-    if isinstance(error, av.error.EOFError):
-        return NO_FRAME
-    if head[4:8] == b"ftyp":
-        return "an mp4 file without its index: cut off, or never finished"
-    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
-        return _TEXT
-    return f"not a readable video ({getattr(error, 'strerror', None) or error})"
+def _runs(index: FrameIndex, wanted: np.ndarray) -> Iterator[tuple[int | None, np.ndarray]]:
+    """Yields numbers to decode in one go, and the place of their keyframe, None for the start."""
+    before = np.searchsorted(index.keys.numbers, wanted, "right") - 1
+    start = np.where(before >= 0, index.keys.numbers[before], 0) if len(index.keys.numbers) else 0
+    passed = np.concatenate([[-1], wanted[:-1]])
+    seeks = np.flatnonzero(start - passed > _WORTH_A_SEEK)
+    for run in np.split(np.arange(len(wanted)), seeks):
+        if len(run):
+            yield (int(before[run[0]]) if run[0] in seeks else None), wanted[run]
+
+
+def _by_time(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    index: FrameIndex,
+    key: int | None,
+    wanted: np.ndarray,
+) -> Iterator[av.VideoFrame]:
+    """Decodes from a keyframe on, or from where the container stands, up to the last one wanted.
+
+    Where packets tell the order of frames, those that neither are wanted nor help to decode others
+    are left out. Where they may not, every frame has to come at its time, one after the other.
+    """
+    first = 0 if key is None else int(index.keys.numbers[key])
+    coming = iter(index.ticks[first : wanted[-1] + 1].tolist())
+    missing = set(index.ticks[wanted].tolist())
+    start = int(index.ticks[first])
+    context = stream.codec_context
+    packets = container.demux(stream) if key is None else _seek(container, stream, index, key)
+    if index.order is not None:
+        packets = _with_times(packets, stream, index.order)
+    for packet in packets:
+        if index.reordered:
+            # An empty packet asks for the frames that a decoder holds back.
+            needed = not packet.size or packet.is_keyframe or packet.pts in missing
+            context.skip_frame = "DEFAULT" if needed else "NONREF"
+        for frame in packet.decode():
+            if frame.interlaced_frame and context.name == "h264":
+                raise WrongIndexError("a packet may be half a frame")
+            if key is not None:
+                if frame.pts is not None and frame.pts < start:
+                    continue  # it needs frames before the keyframe
+                _check_keyframe(frame, start)
+                key = None
+            in_order = frame.pts in coming if index.reordered else frame.pts == next(coming, None)
+            if not in_order:
+                raise WrongIndexError("frames come in another order")
+            if frame.pts in missing:
+                missing.remove(frame.pts)
+                yield frame
+                if not missing:
+                    return
+    raise WrongIndexError("frames are missing")
+
+
+def _with_times(
+    packets: Iterator[av.Packet], stream: av.VideoStream, order: np.ndarray
+) -> Iterator[av.Packet]:
+    """Packets whose time is the number of their frame."""
+    for place, packet in enumerate(mpeg4.one_frame_each(packets, stream)):
+        if packet.size:
+            packet.pts = int(order[place])
+        yield packet
+
+
+def _seek(
+    container: av.container.InputContainer, stream: av.VideoStream, index: FrameIndex, key: int
+) -> Iterator[av.Packet]:
+    """The packets from a keyframe on."""
+    numbers = index.keys.numbers
+    tick = int(index.ticks[numbers[key]])
+    end = numbers[key + 1] if key + 1 < len(numbers) else index.count
+    middle = int(index.ticks[(numbers[key] + end) // 2])
+    # mp4 takes times of decoding for those of showing: in between two keyframes that is harmless.
+    for stamp in (middle, tick):
+        try:
+            container.seek(stamp, stream=stream)
+            packets = container.demux(stream)
+            packet = next(packets)
+        except av.FFmpegError as error:
+            raise _CannotSeekError from error
+        if packet.pts == tick and (packet.pos, packet.size) == tuple(index.keys.packets[key]):
+            yield packet
+            yield from packets
+            return
+    raise _CannotSeekError
+
+
+def _check_keyframe(frame: av.VideoFrame, tick: int) -> None:
+    """Checks that the first frame after a seek is the one sought, and needs none before it."""
+    if frame.pts != tick or not frame.key_frame or frame.pict_type != PictureType.I:
+        raise _CannotSeekError

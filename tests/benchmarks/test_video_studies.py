@@ -11,8 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
 from numbered_videos import encode
 
+from keras_mtnet.video import VideoError, read_frames
 from keras_mtnet.video.check import check_video
-from keras_mtnet.video.decoding import VideoError, read_frames
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

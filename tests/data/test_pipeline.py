@@ -29,7 +29,7 @@ from keras_mtnet.data.augment import PRESETS, augment_clip
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.synthetic import write_video
 from keras_mtnet.models.preprocessing import MEAN, STD, preprocess_input
-from keras_mtnet.video.rgb import Cut
+from keras_mtnet.video import open_video
 
 SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 6}
 
@@ -89,8 +89,7 @@ def test_training_clips_are_those_cut_by_hand(videos):
 
 
 def cut_frames(path, indices, top, left, flip=False):
-    cut = Cut(lambda height, width: [(top, left, 38, 38)], (32, 32), flip)
-    return read_frames(path, indices, cut=cut)[:, 0]
+    return open_video(path).read(indices, [(top, left, 38, 38)], (32, 32), flip)[:, 0]
 
 
 def frames_of(path):
@@ -298,7 +297,7 @@ def test_report_is_empty_when_all_is_well(videos):
 
 @pytest.mark.parametrize("name", ["frames", "stride", "size", "batch_size"])
 def test_numbers_must_be_positive(videos, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1. Received: 0"):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1. Received: {name}=0"):
         clips(videos, **{**SMALL, name: 0})
 
 
@@ -381,7 +380,7 @@ def test_a_frame_of_every_part(grey, place):
 
 
 def test_a_rate_must_be_above_zero(videos):
-    with pytest.raises(ValueError, match=r"fps must be above 0\. Received: 0"):
+    with pytest.raises(ValueError, match=r"fps must be above 0\. Received: fps=0"):
         clips(videos, fps=0, **SMALL)
 
 

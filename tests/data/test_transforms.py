@@ -17,9 +17,9 @@ def test_short_side_is_that_of_the_paper():
 
 def test_crop_side_is_the_crop_in_the_frame():
     """0.8 of the shorter side, which becomes 1.25 times the crop."""
-    assert transforms.crop_side(320, 400) == 256
-    assert transforms.crop_side(400, 240) == 192
-    assert transforms.crop_side(1, 9) == 1
+    assert sampling.crop_side(320, 400) == 256
+    assert sampling.crop_side(400, 240) == 192
+    assert sampling.crop_side(1, 9) == 1
 
 
 def test_normalise_is_the_formula_and_what_models_expect():

@@ -9,7 +9,9 @@ from numbered_videos import encode, numbered, numbers
 
 from keras_mtnet.data import count_frames, read_frames
 from keras_mtnet.data.synthetic import write_video
-from keras_mtnet.video import frame_index as f
+from keras_mtnet.video import ReadCache, VideoFile, open_video
+from keras_mtnet.video.frame_index import FrameIndex
+from keras_mtnet.video.indexing import index_by_packets
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ from keras_mtnet.video import frame_index as f
 )
 def test_frames_come_in_presentation_order(tmp_path, name, codec, b_frames):
     path = encode(tmp_path / name, numbered(30), codec, b_frames=b_frames)
-    assert f.frame_index(path).count == count_frames(path) == 30
+    assert VideoFile(path).index.count == count_frames(path) == 30
     assert numbers(read_frames(path, np.arange(30))) == list(range(30))
 
 
@@ -32,7 +34,7 @@ def test_packed_frames_are_not_counted_by_packets(tmp_path):
     path = encode(tmp_path / "a.avi", np.repeat(numbered(1), 20, 0), "mpeg4")
     with av.open(path) as container:
         assert min(p.size for p in container.demux(video=0) if p.size) <= 19
-    assert f._by_packets(path) is None and f.frame_index(path).count == 20
+    assert index_by_packets(path, path) is None and VideoFile(path).frame_count == 20
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_packed_frames_are_not_counted_by_packets(tmp_path):
     [("a.mp4", "libx264"), ("a.avi", "libx264"), ("a.webm", "libvpx"), ("a.mkv", "ffv1")],
 )
 def test_times_and_segments(tmp_path, name, codec):
-    index = f.frame_index(encode(tmp_path / name, numbered(40), codec, b_frames=2))
+    index = VideoFile(encode(tmp_path / name, numbered(40), codec, b_frames=2)).index
     np.testing.assert_allclose(index.times, np.arange(40) / 25, atol=1e-6)
     assert index.segment(None, None) == (0, 40)
     assert index.segment(0.4, 0.8) == (10, 10)
@@ -49,22 +51,24 @@ def test_times_and_segments(tmp_path, name, codec):
 
 def test_keyframes(tmp_path):
     path = encode(tmp_path / "a.mp4", numbered(40), "libx264", b_frames=3, g="12", sc_threshold="0")
-    index = f.frame_index(path)
+    index = VideoFile(path).index
     assert index.by_packets and index.reordered
     assert index.keys.numbers.tolist() == [0, 12, 24, 36]
     with av.open(path) as container:
         keys = [(p.pos, p.size) for p in container.demux(video=0) if p.is_keyframe]
     assert index.keys.packets.tolist() == [list(key) for key in keys]
-    exact = f.frame_index(path, exact=True)
+    video = VideoFile(path)
+    video.exact_count()
+    exact = video.index
     assert not exact.by_packets and not len(exact.keys.numbers)
     np.testing.assert_array_equal(exact.ticks, index.ticks)
 
 
 def test_pictures_at_a_rate():
-    index = f.FrameIndex(np.array([0, 10, 20, 40, 50]), 0.1)
-    assert index.pictures(1.0, 0, 5) == 6  # 5 seconds, and the last frame is shown for 1
-    assert index.pictures(2.0, 1, 3) == 9  # 3 seconds and 1.5
-    assert index.pictures(0.01, 0, 5) == index.pictures(30, 2, 1) == 1
+    index = FrameIndex(np.array([0, 10, 20, 40, 50]), 0.1)
+    assert index.resampled_count(1.0, 0, 5) == 6  # 5 seconds, and the last frame is shown for 1
+    assert index.resampled_count(2.0, 1, 3) == 9  # 3 seconds and 1.5
+    assert index.resampled_count(0.01, 0, 5) == index.resampled_count(30, 2, 1) == 1
     nearest = index.nearest(np.array([0, 0.5, 0.51, 2.9, 3.1, 99]), 0, 5)
     assert nearest.tolist() == [0, 0, 1, 2, 3, 4]
     assert index.nearest(np.array([0, 1.1, 99]), 1, 3).tolist() == [1, 2, 3]
@@ -72,33 +76,41 @@ def test_pictures_at_a_rate():
 
 def test_bytes_are_not_remembered(tmp_path):
     path = encode(tmp_path / "a.mp4", numbered(10), "libx264")
+    cache = ReadCache()
     with open(path, "rb") as file:
-        data = file.read()
-    known = dict(f._INDEXES.indexes)
-    assert f.frame_index(data).count == 10
-    assert f._INDEXES.indexes == known
+        assert VideoFile(file.read(), cache=cache).frame_count == 10
+    assert len(cache) == 0
+    assert VideoFile(path, cache=cache).frame_count == 10 and len(cache) == 1
 
 
 def test_index_follows_the_file(tmp_path):
-    path = tmp_path / "a.mp4"
-    write_video(str(path), numbered(10))
-    assert f.frame_index(str(path)).count == 10
-    write_video(str(path), numbered(12))
-    assert f.frame_index(str(path)).count == 12
+    path, cache = str(tmp_path / "a.mp4"), ReadCache()
+    for count in (10, 12):
+        write_video(path, numbered(count))
+        assert VideoFile(path, cache=cache).frame_count == count
 
 
-def test_indexes_are_bounded():
-    indexes = f._Indexes(limit=80)
+def test_gaps_in_a_recording_are_left_out():
+    """The camera rested for ten seconds: no frame stands still for all that time."""
+    ticks = np.concatenate([np.arange(50), np.arange(50) + 300])
+    index = FrameIndex(ticks, 1 / 25)
+    assert index.fps == pytest.approx(25)
+    assert index.resampled_count(12.5, 0, 100) == 50
+    chosen = index.nearest(np.arange(50) / 12.5, 0, 100)
+    assert chosen.tolist() == list(range(0, 100, 2))
+    assert index.segment(10.0, 13.0) == (50, 25)  # on the clock of the file
+
+
+def test_what_is_kept_is_bounded():
+    cache = ReadCache(limit=80)
     for number in range(5):
-        indexes.put((number,), f.FrameIndex(np.zeros(4, "int64"), 1.0))
-    assert list(indexes.indexes) == [(3,), (4,)] and indexes.held == 64
-    assert indexes.get((3,)).count == 4
-    indexes.put((5,), f.FrameIndex(np.zeros(4, "int64"), 1.0))
-    assert list(indexes.indexes) == [(3,), (5,)]
-    indexes.put(
-        (6,), f.FrameIndex(np.zeros(99, "int64"), 1.0)
-    )  # one too large for itself is still kept
-    assert list(indexes.indexes) == [(6,)] and indexes.held == 792
+        cache.put(number, str(number), nbytes=32)
+    assert [cache.get(number) for number in range(5)] == [None, None, None, "3", "4"]
+    assert cache.get(3) == "3"
+    cache.put(5, "5", nbytes=32)
+    assert [cache.get(number) for number in (3, 4, 5)] == ["3", None, "5"]
+    cache.put(6, "6", nbytes=999)  # one too large for itself is still kept
+    assert [cache.get(number) for number in (3, 5, 6)] == [None, None, "6"]
 
 
 def test_true_frame_counts_of_real_files(real_data):
@@ -109,5 +121,5 @@ def test_true_frame_counts_of_real_files(real_data):
         true = {row["file"]: int(row["frames"]) for row in csv.DictReader(file)}
     assert {name: count_frames(folder / name) for name in true} == true
     # Only what is damaged may promise more than it holds.
-    cheap = {name: f.frame_index(folder / name).count for name in true}
+    cheap = {name: open_video(folder / name).frame_count for name in true}
     assert [name for name in true if cheap[name] != true[name]] == ["odd_corrupted.mp4"]

@@ -6,8 +6,7 @@ import pytest
 from numbered_videos import encode, numbered, numbers
 
 from keras_mtnet.data import read_frames
-from keras_mtnet.video import mpeg4
-from keras_mtnet.video.decoding import frame_index
+from keras_mtnet.video import VideoFile, mpeg4
 
 INTRA, P, B, S = range(4)
 PLACEHOLDER = b"\0\0\1\xb6\x50\x01\x80"
@@ -58,7 +57,7 @@ def test_packed_b_frames(tmp_path):
     with av.open(packed) as container:
         sizes = [packet.size for packet in container.demux(video=0) if packet.size]
     assert sizes.count(len(PLACEHOLDER)) > 8
-    index = frame_index(packed)
+    index = VideoFile(packed).index
     assert index.count == len(sizes) == 31 and index.order is not None
     assert numbers(read_frames(packed, np.arange(31))) == list(range(31))
     for start in range(0, 25, 3):

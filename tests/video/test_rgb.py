@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_mtnet.video.rgb import Converter, Cut, fit_short_side
+from keras_mtnet.video.rgb import Converter, fit_short_side
 
 FORMATS = (
     *("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12"),
@@ -36,12 +36,12 @@ def test_cuts_are_those_of_whole_frames(pix_fmt, flip):
     whole = Converter()(frame)
     assert whole.shape == (60, 80, 3)
     boxes = [(0, 0, 40, 40), (20, 40, 40, 40), (6, 10, 30, 50)]
-    found = Converter(cut=Cut(lambda height, width: boxes, (24, 32), flip))(frame)
+    found = Converter((24, 32), boxes, flip)(frame)
     assert found.shape == (3, 24, 32, 3) and found.dtype == np.uint8
     for part, (top, left, height, width) in zip(found, boxes, strict=True):
         box = whole[top : top + height, left : left + width]
         expected = resized(box[:, ::-1] if flip else box, 24, 32)
-        assert np.abs(part.astype(int) - expected).mean() < 4  # colours blur a little
+        assert np.abs(part.astype(int) - expected).mean() < 4  # colors blur a little
         # Mirrored or shifted by two pixels it would be far off.
         assert np.abs(part.astype(int) - expected[:, ::-1]).mean() > 20
 
@@ -53,19 +53,16 @@ def test_boxes_are_told_the_size_of_the_frames():
         sizes.append((height, width))
         return [(0, 0, height, width)]
 
-    convert = Converter(cut=Cut(boxes, (10, 10)))
+    convert = Converter((10, 10), boxes)
     for _ in range(3):
         convert(frame_of(smooth(), "yuv420p"))
     convert(frame_of(smooth(48, 50), "yuv420p"))
     assert sizes == [(60, 80), (48, 50)]  # once for each size
 
 
-def test_edges_of_coloured_samples_move_by_at_most_a_pixel():
+def test_edges_of_colored_samples_move_by_at_most_a_pixel():
     frame = frame_of(smooth(), "yuv420p")
-    odd, even = (
-        Converter(cut=Cut(lambda h, w, box=box: [box], (20, 20)))(frame)
-        for box in ((7, 11, 20, 20), (6, 10, 20, 20))
-    )
+    odd, even = (Converter((20, 20), [box])(frame) for box in ((7, 11, 20, 20), (6, 10, 20, 20)))
     np.testing.assert_array_equal(odd, even)
 
 

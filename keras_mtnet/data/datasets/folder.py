@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 
 from keras_mtnet.data.datasets.lists import Entry, Listing, Part
-from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
-from keras_mtnet.video.video_file import IMAGE_SUFFIXES
+from keras_mtnet.video.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
 def read(part: Part) -> Listing:

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import struct
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import av
 import google_crc32c
@@ -20,22 +20,26 @@ from keras_mtnet.data.datasets.lists import Part
 from keras_mtnet.data.packing import storage
 from keras_mtnet.data.packing.manifest import FRAME, PackedSet, Record, load, shard_name
 from keras_mtnet.data.videos import Video, Videos
-from keras_mtnet.video.decoding import VideoError
-from keras_mtnet.video.rgb import Converter, Cut
+from keras_mtnet.video.frame_index import FrameIndex
+from keras_mtnet.video.read_cache import ReadCache
+from keras_mtnet.video.source import VideoError, VideoSource
 
 HEAD, TAIL = 12, 4  # bytes of a TFRecord before and after its data: length, checksums
-_checked: set[tuple[str, int, int]] = set()  # path, time of change and number of sound records
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class PackedVideo(Video):
-    """A video in a shard, which is at its `path`.
+class PackedItem(Video):
+    """A video of a packed set's list; its shard is at `path`.
 
     Attributes:
         record: where in the shard, or why it is not there.
     """
 
     record: Record | None = None
+
+    def open(self, fps: float | None = None, cache: ReadCache | None = None) -> "PackedVideo":
+        """Its frames."""
+        return PackedVideo(self.path, self.record, self.name, fps, cache)
 
 
 # --- Lists ---------------------------------------------------------------------------------------
@@ -64,7 +68,7 @@ def read_packed(dataset: str, part: Part) -> Videos:
         for number in packed.shards
     }
     videos = [
-        PackedVideo(paths[number], record.label, record.name, record=record)
+        PackedItem(paths[number], record.label, record.name, record=record)
         for (number, record), chosen in zip(records, wanted, strict=True)
         if chosen
     ]
@@ -122,52 +126,49 @@ def _choose(packed: PackedSet, records: list[Record], part: Part) -> list[bool]:
 # --- Frames --------------------------------------------------------------------------------------
 
 
-def read_packed_window(
-    video: PackedVideo,
-    choose: Callable[[int], np.ndarray],
-    cut: Cut | None = None,
-    out: np.ndarray | None = None,
-    fps: float | None = None,
-) -> tuple[np.ndarray, str | None]:
-    """Reads the frames that `choose` picks when told how many there are.
+class PackedVideo(VideoSource):
+    """A video of a packed set.
 
     Args:
-        video: of a packed set.
-        choose: maps a number of frames to frame numbers `(n,)` below it.
-        cut: boxes of the frames to return instead of whole ones.
-        out: as of `decode.read_window`.
-        fps: as of `decode.read_window`; the packed frames lie evenly in time.
-
-    Returns:
-        As of `decode.read_window`.
-
-    Raises:
-        VideoError: if the video is not in the shard, or there is something wrong with its record.
+        shard: path or URL of the shard.
+        record: which video of it.
+        name: what messages call it; as the set does when None.
+        fps: frame rate to read it at.
+        cache: remembers which records are sound.
     """
-    record = video.record
-    if record.error is not None:
-        raise VideoError(video.name, record.error)
-    chosen = choose(record.frames) if fps is None else _at_rate(record, choose, fps)
-    wanted, places = np.unique(chosen, return_inverse=True)
-    try:
-        with storage.open_ranges(video.path) as read:
-            _check_once(video, read)
-            jpegs = _read_jpegs(video, wanted, read)
-        frames = _decode(jpegs, Converter(cut=cut), out)
-    except (_Broken, OSError) as error:
-        shard = os.path.basename(video.path)
-        raise VideoError(video.name, f"{shard}, record {record.number}: {error}") from error
-    in_order = len(places) == len(wanted) and bool((places[1:] > places[:-1]).all())
-    return frames if in_order else frames[places], record.damage
 
+    def __init__(
+        self,
+        shard: str,
+        record: Record,
+        name: str | None = None,
+        fps: float | None = None,
+        cache: ReadCache | None = None,
+    ):
+        super().__init__(record.name if name is None else name, fps=fps)
+        self.path, self.record = shard, record
+        self.damage = record.damage
+        self._cache = cache
 
-def _at_rate(record: Record, choose: Callable[[int], np.ndarray], fps: float) -> np.ndarray:
-    """The frames nearest to those that `choose` picks of pictures at `fps`."""
-    if not record.fps:  # it was never known
-        return choose(record.frames)
-    step = record.fps / fps
-    pictures = max(1, round(record.frames / step))
-    return np.minimum(np.rint(choose(pictures) * step).astype("int64"), record.frames - 1)
+    @property
+    def index(self) -> FrameIndex:
+        if self.record.error is not None:
+            raise VideoError(self.name, self.record.error)
+        # Where the rate was never known, the frames are taken as they are.
+        return FrameIndex.even(self.record.frames, self.record.fps or self._fps or 25)
+
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+        try:
+            with storage.open_ranges(self.path) as read:
+                _check_once(self, read, self._cache)
+                jpegs = _read_jpegs(self, wanted, read)
+            decoder = _jpeg_decoder()
+            for jpeg in jpegs:
+                yield _decode_jpeg(decoder, jpeg)
+        except (_Broken, OSError) as error:
+            shard = os.path.basename(self.path)
+            reason = f"{shard}, record {self.record.number}: {error}"
+            raise VideoError(self.name, reason) from error
 
 
 class _Broken(Exception):
@@ -180,11 +181,13 @@ def masked_crc(data: bytes, crc: int | None = None) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _check_once(video: PackedVideo, read: Callable[[int, int], bytes]) -> None:
+def _check_once(
+    video: PackedVideo, read: Callable[[int, int], bytes], cache: ReadCache | None
+) -> None:
     record = video.record
     changed = 0 if storage.is_remote(video.path) else os.stat(video.path).st_mtime_ns
     key = video.path, changed, record.number
-    if key in _checked:
+    if cache is not None and cache.get(key):
         return
     head = read(record.offset, HEAD)
     if head != record_head(record.size - HEAD - TAIL):
@@ -194,7 +197,8 @@ def _check_once(video: PackedVideo, read: Callable[[int, int], bytes]) -> None:
         crc = google_crc32c.extend(crc, block)
     if read(record.offset + record.size - TAIL, TAIL) != struct.pack("<I", masked_crc(b"", crc)):
         raise _Broken("its bytes do not match their checksum")
-    _checked.add(key)
+    if cache is not None:
+        cache.put(key, True, nbytes=256)
 
 
 def record_head(size: int) -> bytes:
@@ -228,19 +232,17 @@ def _read_jpegs(
     return jpegs
 
 
-def _decode(jpegs: list[bytes], convert: Converter, out: np.ndarray | None) -> np.ndarray:
-    """Frames as RGB. FFmpeg takes less time for it than libjpeg, and scales before converting."""
+def _jpeg_decoder() -> av.CodecContext:
+    """FFmpeg takes less time for JPEGs than libjpeg, and scales before converting."""
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.options = {"idct": "xvid"}  # the fastest one, as exact as the others
     decoder.thread_type = "NONE"
     decoder.thread_count = 1
-    frames = None if out is None else out[: len(jpegs)]
-    for place, jpeg in enumerate(jpegs):
-        try:
-            pixels = convert(decoder.decode(av.Packet(jpeg))[0])
-        except (av.FFmpegError, IndexError) as error:
-            raise _Broken(f"a frame is no JPEG ({error})") from error
-        if frames is None:
-            frames = np.empty((len(jpegs), *pixels.shape), "uint8")
-        frames[place] = pixels
-    return frames
+    return decoder
+
+
+def _decode_jpeg(decoder: av.CodecContext, jpeg: bytes) -> av.VideoFrame:
+    try:
+        return decoder.decode(av.Packet(jpeg))[0]
+    except (av.FFmpegError, IndexError) as error:
+        raise _Broken(f"a frame is no JPEG ({error})") from error

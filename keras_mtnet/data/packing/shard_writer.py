@@ -13,8 +13,9 @@ from keras_mtnet.data.packing.manifest import FRAME, PackedSet, Record, SetInfo,
 from keras_mtnet.data.packing.reader import masked_crc, record_head
 from keras_mtnet.data.videos import Video
 from keras_mtnet.files import write_beside, write_text
-from keras_mtnet.video.decoding import VideoError, frame_index, read_window
+from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.rgb import fit_short_side
+from keras_mtnet.video.source import EndsEarly, VideoError
 
 _AT_ONCE = 256  # frames held as pixels
 _LONGEST = 1 << 30  # bytes of a record; a protocol buffer ends at twice that
@@ -145,13 +146,17 @@ class _Encoded(NamedTuple):
 
 def _encode(video: Video, info: SetInfo) -> _Encoded:
     """All frames of a video as JPEGs."""
-    first, _, _ = _read_some(video, info.fps, 0, None, most=1)
-    size = first.shape[1:3]
+    source = video.open(info.fps, ReadCache())
+    size = source.read([0]).shape[1:3]
     if min(size) > info.short_side:
         size = fit_short_side(*size, info.short_side)
-    jpegs, damage, count = [], None, 1
-    while len(jpegs) < count:
-        frames, damage, count = _read_some(video, info.fps, len(jpegs), size)
+    jpegs: list[bytes] = []
+    while len(jpegs) < source.frame_count:
+        numbers = np.arange(len(jpegs), min(len(jpegs) + _AT_ONCE, source.frame_count))
+        try:
+            frames = source.read(numbers, size=size)
+        except EndsEarly:  # damage came to light: the video ends before it
+            continue
         jpegs += [tf.io.encode_jpeg(f, quality=info.quality).numpy() for f in frames]
         if sum(map(len, jpegs)) > _LONGEST:
             raise VideoError(
@@ -159,31 +164,4 @@ def _encode(video: Video, info: SetInfo) -> _Encoded:
                 f"too long for a record after {len(jpegs)} frames: "
                 "list parts of it, with start and end",
             )
-    return _Encoded(jpegs, size, info.fps or _rate(video, len(jpegs)), damage)
-
-
-def _read_some(
-    video: Video,
-    fps: float | None,
-    start: int,
-    size: tuple[int, int] | None,
-    most: int = _AT_ONCE,
-) -> tuple[np.ndarray, str | None, int]:
-    """Frames from the `start`-th on, what is damaged about the video, and its number of frames."""
-    counts = []
-
-    def choose(count: int) -> np.ndarray:
-        # Called a second time, with fewer, where damage comes to light; then none may be left.
-        counts.append(count)
-        return np.arange(min(start, count - 1), min(start + most, count))
-
-    frames, damage = read_window(video.path, choose, size, video.start, video.end, fps=fps)
-    return frames[max(0, start - counts[-1] + 1) :], damage, counts[-1]
-
-
-def _rate(video: Video, count: int) -> float:
-    """Frames per second of the first `count` frames of a video, or of its part."""
-    index = frame_index(video.path)
-    first, _ = index.segment(video.start, video.end)
-    times = index.times[first : first + count]
-    return round((len(times) - 1) / (times[-1] - times[0]), 3) if len(times) > 1 else 0.0
+    return _Encoded(jpegs, size, round(source.fps or 0.0, 3), source.damage)

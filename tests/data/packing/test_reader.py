@@ -11,7 +11,8 @@ from packed_sets import contents, few, flip_byte, pack_small
 from range_server import Whole, serve
 
 from keras_mtnet.data import ReadReport, clips, clips_from_directory, pack, read_split, views
-from keras_mtnet.data.packing import manifest, reader, storage
+from keras_mtnet.data.packing import manifest, storage
+from keras_mtnet.video import ReadCache, VideoError
 
 SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 5}
 
@@ -153,8 +154,9 @@ def test_views_and_directories(originals, packed):
 def test_only_the_frames_asked_for_are_read_again(packed, monkeypatch):
     video = read_split("folder", packed, subset="all")[4]
     wanted = np.array([3, 9, 9, 1])
-    first, damage = reader.read_packed_window(video, lambda n: wanted)  # checks the whole record
-    assert damage is None and first.shape == (4, 48, 64, 3)
+    cache = ReadCache()
+    first = video.open(cache=cache).read(wanted)  # checks the whole record
+    assert first.shape == (4, 48, 64, 3)
     ranges = []
     open_ranges = storage.open_ranges
 
@@ -172,7 +174,7 @@ def test_only_the_frames_asked_for_are_read_again(packed, monkeypatch):
         return Watched()
 
     monkeypatch.setattr(storage, "open_ranges", watch)
-    again, _ = reader.read_packed_window(video, lambda n: wanted)
+    again = video.open(cache=cache).read(wanted)
     np.testing.assert_array_equal(again, first)
     np.testing.assert_array_equal(again[1], again[2])
     sizes = [size for path, size in ranges if path.endswith("tfrecord")]
@@ -211,26 +213,27 @@ def test_a_flipped_byte_is_reported_with_shard_and_record(copy, where):
 def test_damage_that_comes_later_is_found_when_its_frame_is_read(copy):
     """After a record was checked as a whole."""
     video, record = record_of(copy, 3)
-    reader.read_packed_window(video, lambda n: np.arange(n))
+    packed = video.open(cache=ReadCache())
+    packed.read(np.arange(packed.frame_count))
     stat = (copy / manifest.shard_name(0, 3, "tfrecord")).stat()
     rows = np.fromfile(copy / manifest.shard_name(0, 3, "frames"), manifest.FRAME)
     flip_byte(video.path, int(rows["offset"][record.first + 5]) + 100)
     os.utime(video.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    reader.read_packed_window(video, lambda n: np.array([4, 6]))
-    with pytest.raises(reader.VideoError, match="record 1: frame 5 does not match its checksum"):
-        reader.read_packed_window(video, lambda n: np.array([4, 5]))
+    packed.read([4, 6])
+    with pytest.raises(VideoError, match="record 1: frame 5 does not match its checksum"):
+        packed.read([4, 5])
 
 
 def test_a_damaged_table_of_frames(copy):
     video, record = record_of(copy, 3)
     table = copy / manifest.shard_name(0, 3, "frames")
     flip_byte(table, (record.first + 2) * manifest.FRAME.itemsize + 1)
-    with pytest.raises(reader.VideoError, match="record 1: "):
-        reader.read_packed_window(video, lambda n: np.array([1, 2, 3]))
+    with pytest.raises(VideoError, match="record 1: "):
+        video.open().read([1, 2, 3])
     with open(table, "r+b") as file:
         file.truncate(100)
-    with pytest.raises(reader.VideoError, match="too short"):
-        reader.read_packed_window(video, lambda n: np.array([1]))
+    with pytest.raises(VideoError, match="too short"):
+        video.open().read([1])
 
 
 def test_a_shard_that_is_cut_off(copy):

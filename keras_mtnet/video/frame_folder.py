@@ -1,0 +1,150 @@
+"""Frames that lie in a folder as pictures."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+import av
+import numpy as np
+
+from keras_mtnet.video.container import open_picture
+from keras_mtnet.video.frame_index import FrameIndex
+from keras_mtnet.video.read_cache import ReadCache
+from keras_mtnet.video.source import NO_FRAME, VideoError, VideoSource, WrongIndexError
+from keras_mtnet.video.suffixes import IMAGE_SUFFIXES
+
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+class FrameFolder(VideoSource):
+    """A folder of pictures, which are the frames in the order of the numbers in their names.
+
+    Names that begin with a dot are passed over, and so is what is no picture by its suffix.
+
+    Args:
+        path: the folder.
+        name: what messages call it; its path when None.
+        start: where the part to read begins, in seconds.
+        end: where it ends, in seconds.
+        fps: frame rate to read it at.
+        rate: frames per second of the pictures, which do not tell it themselves.
+        cache: keeps the list of the pictures between reads.
+
+    Raises:
+        VideoError: when read, if the folder holds no picture, or several series of them.
+
+    Example:
+
+    >>> import tempfile, numpy as np, keras_mtnet as mt
+    >>> from PIL import Image
+    >>> folder = tempfile.mkdtemp()
+    >>> for number in range(12):
+    ...     Image.new("RGB", (48, 32), (20 * number, 0, 0)).save(f"{folder}/frame{number}.png")
+    >>> mt.video.FrameFolder(folder).read([9, 10, 11])[:, 0, 0, 0]
+    array([180, 200, 220], dtype=uint8)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        name: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        fps: float | None = None,
+        rate: float = 25.0,
+        cache: ReadCache | None = None,
+    ):
+        super().__init__(os.fspath(path) if name is None else name, start, end, fps)
+        self.path = os.fspath(path)
+        self._rate = rate
+        self._cache = cache
+        self._pictures: list[str] | None = None
+        self._known: FrameIndex | None = None
+
+    @property
+    def pictures(self) -> list[str]:
+        """Paths of the pictures in the order of the frames."""
+        if self._pictures is None:
+            self._pictures = self._list()
+        return self._pictures
+
+    def _index_exactly(self) -> None:
+        for number, path in enumerate(self.pictures):
+            try:
+                open_picture(path)
+            except VideoError as error:
+                if not number:
+                    reason = f"no frame can be decoded ({error.reason})"
+                    raise VideoError(self.name, reason) from error
+                self._known = FrameIndex.even(number, self._rate, error.reason)
+                return
+
+    def _list(self) -> list[str]:
+        if self._cache is None:
+            return list_pictures(self.path, self.name)
+        key = os.path.abspath(self.path), os.stat(self.path).st_mtime_ns
+        pictures = self._cache.get(key)
+        if pictures is None:
+            pictures = list_pictures(self.path, self.name)
+            self._cache.put(key, pictures, nbytes=100 * len(pictures))
+        return pictures
+
+    @property
+    def index(self) -> FrameIndex:
+        if self._known is None:
+            self._known = FrameIndex.even(len(self.pictures), self._rate)
+        return self._known
+
+    def _correct(self, index: FrameIndex, error: WrongIndexError) -> None:
+        if index.damage:
+            super()._correct(index, error)
+        self._index_exactly()
+
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+        for number in wanted:
+            try:
+                yield open_picture(self.pictures[number])
+            except VideoError as error:
+                raise WrongIndexError(error.reason) from error
+
+
+def is_frame_folder(path: str | os.PathLike) -> bool:
+    """Whether a folder holds pictures."""
+    return any(is_picture(entry.name) for entry in os.scandir(path))
+
+
+def list_pictures(folder: str | os.PathLike, name: str | None = None) -> list[str]:
+    """Paths of the pictures in a folder, numbers in their names in the order of numbers.
+
+    Raises:
+        VideoError: if there is none, or names of several series, as `flow_x_#.jpg` and
+            `flow_y_#.jpg`: they would follow each other in one video.
+    """
+    name = os.fspath(folder) if name is None else name
+    try:
+        names = [entry.name for entry in os.scandir(folder) if is_picture(entry.name)]
+    except OSError as error:
+        raise VideoError(name, error.strerror) from error
+    if not names:
+        raise VideoError(name, NO_FRAME)
+    series = defaultdict(list)
+    for picture in names:
+        series[_NUMBER.sub("#", picture.lower())].append(picture)
+    if 1 < len(series) < len(names):
+        shown = ", ".join(f"{each} ({len(series[each])})" for each in sorted(series)[:4])
+        more = ", ..." if len(series) > 4 else ""
+        reason = f"several series of pictures in one folder: {shown}{more}; keep one of them"
+        raise VideoError(name, reason)
+    return [os.path.join(folder, picture) for picture in sorted(names, key=_natural)]
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file has the name of a picture."""
+    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _natural(name: str) -> tuple:
+    """A key by which frame10 comes after frame9."""
+    parts = _NUMBER.split(name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
