@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import av
 
-from keras_mtnet.video.container import open_container
+from keras_mtnet.video.container import is_last, open_container
 from keras_mtnet.video.frame_folder import FrameFolder, is_picture
 from keras_mtnet.video.frame_index import FrameIndex
 from keras_mtnet.video.indexing import decoded_ticks, usual_rate
@@ -15,8 +15,9 @@ from keras_mtnet.video.rgb import Converter
 from keras_mtnet.video.source import NO_FRAME, VideoError
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
 
-# A file that holds less than this share of the time it announces was cut off.
-_WHOLE = 0.9
+# A file was cut off if it holds less than this share of the time that it announces, and if more
+# than so many seconds of it are missing.
+_WHOLE, _TOLERANCE = 0.9, 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _check_file(path: str) -> VideoCheck:
         try:
             for packet in container.demux():
                 _note_end(packet, ends)
-                if packet.stream.index != stream.index:
+                if packet.stream.index != stream.index or not (packet.size or is_last(packet)):
                     continue
                 for frame in packet.decode():
                     first = first or frame
@@ -187,6 +188,6 @@ def _damage(
         return f"it ends after {count} frames ({reason})"
     if spoilt:
         return f"parts of {len(spoilt)} frames are missing, first of frame {spoilt[0]}"
-    if announced and held < _WHOLE * announced:
+    if announced and held < min(_WHOLE * announced, announced - _TOLERANCE):
         return f"it ends after {held:.1f} of {announced:.1f} seconds"
     return None

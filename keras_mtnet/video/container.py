@@ -74,6 +74,27 @@ def open_container(
         yield container, stream
 
 
+def decode(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    """Yields all frames of a stream that was just opened.
+
+    Raises:
+        av.FFmpegError: at the first packet that cannot be decoded.
+    """
+    for packet in container.demux(stream):
+        if packet.size or is_last(packet):
+            yield from packet.decode()
+
+
+def is_last(packet: av.Packet) -> bool:
+    """Whether this is the empty packet that asks a decoder for the frames it holds back.
+
+    Other empty ones stand for repeated frames, and no decoder takes them.
+    """
+    return not packet.size and packet.dts is None and packet.pts is None
+
+
 def open_picture(path: str, name: str | None = None) -> av.VideoFrame:
     """Decodes one picture.
 
@@ -124,16 +145,17 @@ def _pick_stream(
     piped = format_name.endswith("_pipe") and format_name != "gif_pipe"
     if piped or format_name == "image2" or _brand(container) in _STILL_BRANDS:
         raise VideoError(name, _animated_webp(_head(source)) or _STILL)
-    # The default one first, then the one with the most pixels, then the first.
-    stream = max(streams, key=lambda s: (bool(s.disposition & Disposition.default), _pixels(s)))
+    stream = max(streams, key=_score)
     if stream.codec_context is None:
         raise VideoError(name, "no decoder for its video stream")
     return stream
 
 
-def _pixels(stream: av.VideoStream) -> int:
+def _score(stream: av.VideoStream) -> int:
+    """Of several streams FFmpeg's command takes the largest, a default one counting for more."""
     context = stream.codec_context
-    return context.width * context.height if context is not None else 0
+    pixels = context.width * context.height if context is not None else 0
+    return pixels + 5_000_000 * bool(stream.disposition & Disposition.default)
 
 
 def _brand(container: av.container.InputContainer) -> str:

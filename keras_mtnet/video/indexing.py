@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from keras_mtnet.video import mpeg4
-from keras_mtnet.video.container import TELL_ALL, open_container
+from keras_mtnet.video.container import TELL_ALL, decode, open_container
 from keras_mtnet.video.frame_index import FrameIndex, Keyframes
 
 # Codecs that put every frame in a packet of its own. MPEG-4 part 2 (DivX, XviD) does so only where
@@ -44,7 +44,7 @@ def index_by_decoding(source: str | os.PathLike | bytes, name: str) -> FrameInde
     ticks, damage = [], None
     with open_container(source, name=name) as (container, stream):
         try:
-            for frame in container.decode(stream):
+            for frame in decode(container, stream):
                 ticks.append(frame.pts)
         except av.FFmpegError as error:
             damage = error.strerror

@@ -10,6 +10,8 @@ import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 
+from keras_mtnet.video.container import is_last
+
 _START_OF_FRAME = b"\0\0\1\xb6"
 _B_FRAME = 2
 
@@ -23,10 +25,10 @@ def one_frame_each(packets: Iterable[av.Packet], stream: av.VideoStream) -> Iter
     """
     unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     for packet in packets:
-        if not packet.size:
+        if is_last(packet):
             yield packet
             return
-        for unpacked in unpack.filter(packet):
+        for unpacked in unpack.filter(packet) if packet.size else ():
             if _START_OF_FRAME in bytes(unpacked):
                 unpacked.stream = stream
                 yield unpacked

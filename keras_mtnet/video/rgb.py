@@ -19,6 +19,13 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
 Box = tuple[int, int, int, int]  # top, left, height, width
 Boxes = Sequence[Box] | Callable[[int, int], Sequence[Box]]
 _Filters = tuple[tuple[str, str], ...]
+# Filters that set frames upright, by quarter turns counter-clockwise.
+_QUARTERS: tuple[_Filters, ...] = (
+    (),
+    (("transpose", "cclock"),),
+    (("hflip", ""), ("vflip", "")),
+    (("transpose", "clock"),),
+)
 
 
 def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -103,7 +110,10 @@ def _upright(frame: av.VideoFrame) -> _Filters:
     The matrix maps a pixel (x, y) to (a x + c y, b x + d y), the signs of which tell one of eight
     positions: turned by quarters, mirrored or not.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of side data, as EXIF; turns it tells anyway
+        return _QUARTERS[round(frame.rotation / 90) % 4]
     if data is None:
         return ()
     a, b, _, c, d = np.frombuffer(data, "int32", 5).tolist()

@@ -19,7 +19,7 @@ import numpy as np
 from av.video.frame import PictureType
 
 from keras_mtnet.video import mpeg4
-from keras_mtnet.video.container import open_container, source_name
+from keras_mtnet.video.container import decode, is_last, open_container, source_name
 from keras_mtnet.video.frame_index import FrameIndex, Keyframes
 from keras_mtnet.video.indexing import index_by_decoding, index_by_packets
 from keras_mtnet.video.read_cache import ReadCache
@@ -146,7 +146,7 @@ def _by_count(
 ) -> Iterator[av.VideoFrame]:
     """Decodes from the start and counts."""
     filled = 0
-    for number, frame in enumerate(container.decode(stream)):
+    for number, frame in enumerate(decode(container, stream)):
         if number == wanted[filled]:
             yield frame
             filled += 1
@@ -187,8 +187,9 @@ def _by_time(
     if index.order is not None:
         packets = _with_times(packets, stream, index.order)
     for packet in packets:
+        if not packet.size and not is_last(packet):
+            continue
         if index.reordered:
-            # An empty packet asks for the frames that a decoder holds back.
             needed = not packet.size or packet.is_keyframe or packet.pts in missing
             context.skip_frame = "DEFAULT" if needed else "NONREF"
         for frame in packet.decode():

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -91,6 +92,59 @@ def test_files_that_were_cut_off(noisy, tmp_path):
     check = check_video(whole)
     assert 15 <= check.frames <= 25 and check.error.endswith("of 2.0 seconds")
     assert check_video(kept).error is None
+
+
+def with_sound(path, frames, seconds=0.0, first=0.0, codec="libx264", sound="aac"):
+    """A video that begins at `first` seconds, with sound that ends at `seconds`."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        tone = container.add_stream(sound, rate=48000, layout="mono") if seconds else None
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number + round(25 * first), Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        for start in range(0, round(48000 * seconds), 960) if tone else ():
+            kind = tone.codec_context.format.name
+            sample = np.zeros((1, 960), "float32" if kind.startswith("flt") else "int16")
+            block = av.AudioFrame.from_ndarray(sample, kind, "mono")
+            block.rate, block.pts, block.time_base = 48000, start, Fraction(1, 48000)
+            container.mux(tone.encode(block))
+        container.mux(tone.encode() if tone else [])
+
+
+@pytest.mark.parametrize(
+    "name, codec, sound",
+    [
+        ("a.mp4", "libx264", "aac"),
+        ("a.mkv", "libx264", "aac"),
+        ("a.flv", "flv", "aac"),
+        ("a.ts", "libx264", "aac"),
+        ("a.webm", "libvpx", "libopus"),
+        ("a.avi", "mpeg4", "pcm_s16le"),
+    ],
+)
+def test_whole_files_are_whole(tmp_path, name, codec, sound):
+    """Whatever their sound, where they begin, and be it one frame."""
+    frames = numbered(30)
+    with_sound(tmp_path / f"long_sound_{name}", frames, 5.0, 0.0, codec, sound)
+    with_sound(tmp_path / f"short_sound_{name}", frames, 0.4, 0.0, codec, sound)
+    with_sound(tmp_path / f"late_{name}", frames, 0.0, 7.0, codec, sound)
+    with_sound(tmp_path / f"late_with_sound_{name}", frames, 3.0, 2.0, codec, sound)
+    with_sound(tmp_path / f"one_{name}", frames[:1], 0.0, 0.0, codec, sound)
+    with_sound(tmp_path / f"one_with_sound_{name}", frames[:1], 4.0, 0.0, codec, sound)
+    checks = check_videos(str(tmp_path))
+    assert len(checks) == 6 and {check.path: check.error for check in checks if check.error} == {}
+    assert {check.frames for check in checks if "one_" in check.path} == {1}
+
+
+def test_real_files_that_are_whole(real_data):
+    folder = real_data / "odd_more"
+    if not folder.is_dir():
+        pytest.skip(f"no real clips: {folder} is not there")
+    checks = check_videos(str(folder))
+    assert len(checks) == 5 and not any(check.error for check in checks)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "b/slow.MKV", "broken.mp4", "b/frames"])

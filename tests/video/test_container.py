@@ -1,14 +1,19 @@
 """Files that cannot be read: by name and reason, whoever asks."""
 
+import os
 import pickle
+import socket
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from numbered_videos import encode, numbered
+from PIL import Image
 
 from keras_mtnet.data import VideoError, count_frames, read_frames
-from keras_mtnet.video import EndsEarly, open_video
+from keras_mtnet.video import EndsEarly, check_videos, open_video
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,68 @@ def test_missing_file_and_empty_folder(tmp_path):
     (tmp_path / "folder").mkdir()
     assert reason(tmp_path / "missing.mp4") == "no such file"
     assert reason(tmp_path / "folder") == "it holds no frame"
+
+
+def test_what_is_no_file_is_never_opened(tmp_path):
+    """Reading a pipe would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "link.mp4").symlink_to("nowhere.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket.mp4"))
+        expected = {
+            "pipe.mp4": "a pipe, not a file",
+            "link.mp4": "a link that leads nowhere",
+            "loop.mp4": "a link that leads nowhere",
+            "socket.mp4": "a socket, not a file",
+        }
+        for name, why in expected.items():
+            assert reason(tmp_path / name) == why
+        assert reason(Path(os.devnull)) == "a device, not a file"
+        checks = {os.path.basename(c.path): c.error for c in check_videos(str(tmp_path))}
+        assert checks == expected
+
+
+def test_animated_webp_is_named(tmp_path):
+    first, *others = [Image.fromarray(frame) for frame in numbered(6)]
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=40)
+    assert reason(tmp_path / "a.webp") == "an animated WebP, which FFmpeg does not decode"
+    first.save(tmp_path / "b.webp")
+    assert reason(tmp_path / "b.webp") == "a still image, not a video"
+
+
+def two_streams(path, sizes, default):
+    """Two streams, of numbers 1 and 2, of these heights; one of them is the default one."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in sizes]
+        for number, (stream, height) in enumerate(zip(streams, sizes, strict=True)):
+            stream.height, stream.width, stream.pix_fmt = height, 2 * height, "yuv420p"
+            stream.disposition = Disposition.default if number == default else Disposition(0)
+        for number, stream in enumerate(streams):
+            shades = np.full((stream.height, stream.width, 3), 60 + 120 * number, "uint8")
+            frame = av.VideoFrame.from_ndarray(shades, format="rgb24")
+            container.mux([*stream.encode(frame), *stream.encode()])
+    return path
+
+
+@pytest.mark.parametrize(
+    "sizes, default, chosen",
+    [
+        ((64, 64), 0, 0),
+        ((64, 64), 1, 1),
+        ((64, 128), None, 1),
+        ((64, 128), 0, 0),
+        ((128, 64), None, 0),
+        ((64, 1600), 0, 1),  # so large that it comes before the default one
+    ],
+)
+def test_the_stream_is_the_one_that_ffmpeg_chooses(tmp_path, sizes, default, chosen):
+    """By pixels, of which a default stream has five million more (ffmpeg_mux_init.c)."""
+    path = two_streams(tmp_path / "two.mkv", sizes, default)
+    for source in (path, path.read_bytes()):
+        frame = read_frames(source, [0])[0]
+        assert len(frame) == sizes[chosen] and abs(frame.mean() - (60 + 120 * chosen)) < 3
+    assert check_videos(str(tmp_path))[0].height == sizes[chosen]
 
 
 def test_names_that_look_like_protocols(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import math
 import os
 import shutil
 import struct
@@ -22,6 +23,7 @@ from numbered_videos import (
 
 from keras_mtnet.data import VideoError, count_frames, read_frames
 from keras_mtnet.video import EndsEarly, ReadCache, VideoFile, video_file
+from keras_mtnet.video.check import check_video
 
 X264 = {"b_frames": 3, "g": "12", "sc_threshold": "0"}
 
@@ -80,26 +82,54 @@ def test_resizing(video):
     assert small[0, 2, 10].mean() > 200 > 55 > small[0, 7, 10].mean()
 
 
-def test_rotation_is_honoured(video, tmp_path):
+def turned(video, path, matrix):
+    """A copy of an mp4 whose display matrix is `(a, b, c, d)` in 16.16 numbers."""
     with open(video, "rb") as file:
         data = bytearray(file.read())
-    matrix = data.index(b"tkhd") + 4 + 40
-    # Turned clockwise by 90 degrees for viewing, as phones write it.
-    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-    path = tmp_path / "turned.mp4"
+    place = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (round(value * 65536) for value in matrix)
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
-    upright = read_frames(video, [5, 6])
-    np.testing.assert_array_equal(read_frames(str(path), [5, 6]), np.rot90(upright, -1, (1, 2)))
-    assert read_frames(str(path), [5], 48).shape == (1, 72, 48, 3)
+    return str(path)
 
 
-def test_folder_of_pictures_is_a_video(tmp_path):
-    for number, frame in enumerate(numbered(5)):
-        encode(tmp_path / f"i_{number:04d}.png", frame[None], "png", "rgb24", update="1")
-    assert count_frames(str(tmp_path)) == 5
-    assert numbers(read_frames(str(tmp_path), [4, 1, 1])) == [4, 1, 1]
-    with pytest.raises(EndsEarly, match="5 frames"):
-        read_frames(str(tmp_path), [5])
+TURN = math.sin(math.radians(10)), math.cos(math.radians(10))
+
+
+@pytest.mark.parametrize(
+    "matrix, upright",
+    [
+        ((1, 0, 0, 1), lambda x: x),
+        ((0, 1, -1, 0), lambda x: np.rot90(x, -1, (1, 2))),  # as phones write it
+        ((-1, 0, 0, -1), lambda x: x[:, ::-1, ::-1]),
+        ((0, -1, 1, 0), lambda x: np.rot90(x, 1, (1, 2))),
+        ((-1, 0, 0, 1), lambda x: x[:, :, ::-1]),  # mirrored, as cameras in front do
+        ((1, 0, 0, -1), lambda x: x[:, ::-1]),
+        ((0, 1, 1, 0), lambda x: x.swapaxes(1, 2)),  # mirrored and turned
+        ((0, -1, -1, 0), lambda x: x[:, ::-1, ::-1].swapaxes(1, 2)),
+        ((TURN[1], TURN[0], -TURN[0], TURN[1]), lambda x: x),  # to the nearest quarter
+    ],
+)
+def test_display_matrix(video, tmp_path, matrix, upright):
+    """A pixel (x, y) is shown at (a x + c y, b x + d y)."""
+    path = turned(video, tmp_path / "turned.mp4", matrix)
+    frames, expected = read_frames(path, [5, 6]), upright(read_frames(video, [5, 6]))
+    np.testing.assert_array_equal(frames, expected)
+    height, width = expected.shape[1:3]
+    small = read_frames(path, [5], 32)
+    assert small.shape == (1, *(32 * side // min(height, width) for side in (height, width)), 3)
+    check = check_video(path)
+    assert (check.height, check.width, check.error) == (height, width, None)
+
+
+def test_a_real_display_matrix_that_turns_and_mirrors(real_data):
+    """x and y change places; the same as FFmpeg 9 shows, to the last bit."""
+    path = real_data / "odd_more" / "media__sample_rotate_and_reflect.mp4"
+    if not path.is_file():
+        pytest.skip(f"no real clips: {path} is not there")
+    frames = read_frames(path, [0, 29])
+    expected = decode_all(str(path))[[0, 29]].swapaxes(1, 2)
+    np.testing.assert_array_equal(frames, expected)
 
 
 @pytest.mark.parametrize("indices", [[], [-1], [[1]]])
