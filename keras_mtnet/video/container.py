@@ -22,6 +22,8 @@ _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not reach into the network
     "max_pixels": str(2**26),  # 8192 x 8192; a flipped bit may ask for more than there is memory
 }
+# Titles need not be UTF-8. PyAV 19 always reads them, older versions when told to.
+_METADATA = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 _FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -127,7 +129,7 @@ def _open(
 ) -> av.container.InputContainer:
     # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
     file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{os.fspath(source)}"
-    return av.open(file, options={**_OPTIONS, **(options or {})}, metadata_errors="replace")
+    return av.open(file, options={**_OPTIONS, **(options or {})}, **_METADATA)
 
 
 def _pick_stream(

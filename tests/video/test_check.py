@@ -1,6 +1,5 @@
 """`check-videos`: what is in files and what is wrong with them."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from csv_rows import csv_rows
 from numbered_videos import break_packet, encode, numbered, remux
 
 from keras_mtnet import cli
@@ -234,8 +234,7 @@ def test_real_files(real_data):
     folder = real_data / "odd_and_original"
     if not folder.is_dir():
         pytest.skip(f"no real clips: {folder} is not there")
-    with open(folder / "manifest.csv", encoding="utf-8") as file:
-        rows = {row["file"].rstrip("/"): row for row in csv.DictReader(file)}
+    rows = {row["file"].rstrip("/"): row for row in csv_rows(folder / "manifest.csv")}
     checks = {check.path[len(str(folder)) + 1 :]: check for check in check_videos(str(folder))}
     assert set(checks) == set(rows)
     for name, row in rows.items():

@@ -1,10 +1,9 @@
 """Numbers and times of frames, counted by packets and by decoding."""
 
-import csv
-
 import av
 import numpy as np
 import pytest
+from csv_rows import csv_rows
 from numbered_videos import encode, numbered, numbers
 
 from keras_mtnet.data import count_frames, read_frames
@@ -117,8 +116,7 @@ def test_true_frame_counts_of_real_files(real_data):
     folder = real_data / "odd_and_original"
     if not folder.is_dir():
         pytest.skip(f"no real clips: {folder} is not there")
-    with open(folder / "manifest.csv", encoding="utf-8") as file:
-        true = {row["file"]: int(row["frames"]) for row in csv.DictReader(file)}
+    true = {row["file"]: int(row["frames"]) for row in csv_rows(folder / "manifest.csv")}
     assert {name: count_frames(folder / name) for name in true} == true
     # Only what is damaged may promise more than it holds.
     cheap = {name: open_video(folder / name).frame_count for name in true}

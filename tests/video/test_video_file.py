@@ -1,6 +1,5 @@
 """Decoding, against frames that carry their own number and against all frames in order."""
 
-import csv
 import itertools
 import math
 import os
@@ -11,6 +10,7 @@ import subprocess
 import av
 import numpy as np
 import pytest
+from csv_rows import csv_rows
 from numbered_videos import (
     break_packet,
     decode_all,
@@ -444,8 +444,7 @@ def test_frames_of_real_files(real_data):
     folder = real_data / "odd_and_original"
     if not folder.is_dir():
         pytest.skip(f"no real clips: {folder} is not there")
-    with open(folder / "manifest.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(folder / "manifest.csv")
     for row in rows:
         path, count = str(folder / row["file"]), int(row["frames"])
         size = int(row["height"]), int(row["width"])
