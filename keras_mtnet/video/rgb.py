@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 
 # In these formats frames are resized first and then become RGB: swscale takes up to four times as
 # long to do both at once, and is no more exact then than without resizing.
@@ -19,13 +20,8 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
 Box = tuple[int, int, int, int]  # top, left, height, width
 Boxes = Sequence[Box] | Callable[[int, int], Sequence[Box]]
 _Filters = tuple[tuple[str, str], ...]
-# Filters that set frames upright, by quarter turns counter-clockwise.
-_QUARTERS: tuple[_Filters, ...] = (
-    (),
-    (("transpose", "cclock"),),
-    (("hflip", ""), ("vflip", "")),
-    (("transpose", "clock"),),
-)
+# The last kind of side data that PyAV has a name for; it fails on frames with a later one.
+_LAST_NAMED = max(kind.value for kind in SideDataType)
 
 
 def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -112,8 +108,8 @@ def _upright(frame: av.VideoFrame) -> _Filters:
     """
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV does not know all kinds of side data, as EXIF; turns it tells anyway
-        return _QUARTERS[round(frame.rotation / 90) % 4]
+    except ValueError:
+        data = _without_unnamed(frame).side_data.get("DISPLAYMATRIX")
     if data is None:
         return ()
     a, b, _, c, d = np.frombuffer(data, "int32", 5).tolist()
@@ -121,6 +117,14 @@ def _upright(frame: av.VideoFrame) -> _Filters:
         return (*((("hflip", ""),) if a < 0 else ()), *((("vflip", ""),) if d < 0 else ()))
     name = {(1, 0): "clock", (0, 1): "cclock", (1, 1): "cclock_flip", (0, 0): "clock_flip"}
     return (("transpose", name[b > 0, c > 0]),)
+
+
+def _without_unnamed(frame: av.VideoFrame) -> av.VideoFrame:
+    """A frame without the side data that PyAV has no name for, as the EXIF of a JPEG."""
+    kinds = range(_LAST_NAMED + 1, _LAST_NAMED + 9)
+    graph = _make_graph(frame, [("sidedata", f"mode=delete:type={kind}") for kind in kinds])
+    graph.push(frame)
+    return graph.pull()
 
 
 class _Chain:

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 from numbered_videos import numbered, numbers
+from PIL import Image, ImageOps
 
 from keras_mtnet.video import FrameFolder, ReadCache, VideoError, check_videos, count_frames
 
@@ -49,6 +50,17 @@ def test_names_without_numbers_come_in_their_order(tmp_path):
 def test_kinds_of_pictures(tmp_path, suffix):
     folder = save(tmp_path / "frames", [f"{number}.{suffix}" for number in range(12)])
     assert shown(folder) == list(range(12)) and count_frames(folder) == 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_upright_as_their_exif_says(tmp_path, orientation):
+    picture = Image.fromarray(numbered(8)[5])
+    exif = picture.getexif()
+    exif[0x112] = orientation
+    picture.save(tmp_path / "0.jpg", exif=exif, quality=95)
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "0.jpg"))
+    found = FrameFolder(tmp_path).read([0])[0]
+    assert np.abs(found.astype(int) - np.asarray(expected)).mean() < 1
 
 
 def test_what_is_no_picture_is_passed_over(tmp_path):
