@@ -1,23 +1,18 @@
-# Each target does all the set-up itself, in .venv; `make test-tfio` in .venv-tfio.
+# Each target does all the set-up itself, in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-TFIO_VENV := .venv-tfio
 # TensorFlow's start-up notes (oneDNN, missing GPU libraries) hide what matters here.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-tfio lint clean
+.PHONY: demo test lint clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py --output runs/demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(TESTS)
-
-# Packed sets behind s3:// through tensorflow-io, which needs TensorFlow 2.16.
-test-tfio: $(TFIO_VENV)/installed
-	$(TFIO_VENV)/bin/python -m pytest tests/tfio
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -32,12 +27,5 @@ $(VENV)/installed: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable ".[test]"
 	@touch $@
 
-# TensorFlow 2.16 has no binaries for Python 3.13 and later.
-$(TFIO_VENV)/installed: pyproject.toml
-	$(PYTHON) -m venv $(TFIO_VENV)
-	$(TFIO_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(TFIO_VENV)/bin/python -m pip install --quiet --editable ".[test-tfio]"
-	touch $@
-
 clean:
-	rm -rf $(VENV) $(TFIO_VENV) runs build *.egg-info
+	rm -rf $(VENV) runs build *.egg-info

@@ -154,7 +154,7 @@ def make_contenders(root: Path, size: int, threads: int) -> dict[str, Callable[[
         contenders["opencv"] = loop(opencv())
     for name, side in {"packed": 8192, "packed for size": short_side(size)}.items():
         output = f"{root}_packed_{side}"
-        pack("folder", str(root), output, shards=4, short_side=side, verbose=False)
+        pack("folder", str(root), output, shards=4, short_side=side)
         contenders[name] = pipeline(read_several_times(output))
     return contenders
 

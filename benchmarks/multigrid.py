@@ -53,7 +53,7 @@ def main() -> None:
         videos = str(Path(folder) / "videos")
         draw_dataset(str(Path(folder) / "drawn"), 12, 4, 3, seed=0)
         side = short_side(RECIPES["demo"].size)
-        pack("folder", str(Path(folder) / "drawn"), videos, short_side=side, verbose=False)
+        pack("folder", str(Path(folder) / "drawn"), videos, short_side=side)
         for seed in range(arguments.seeds):
             for schedule in ("plain", "multigrid"):
                 run = str(Path(folder) / f"{schedule}{seed}")

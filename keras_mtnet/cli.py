@@ -187,7 +187,7 @@ def _pack(arguments: argparse.Namespace) -> None:
     with _quiet():
         from keras_mtnet.data import pack
     options = {name: getattr(arguments, name) for name in ("annotations", *PACKING)}
-    packed = pack(arguments.data, arguments.root, arguments.output, **options)
+    packed = pack(arguments.data, arguments.root, arguments.output, progress=True, **options)
     for name, reason in packed.unreadable.items():
         print(f"unreadable: {name}: {reason}")
     print(", ".join(f"{count} {what}" for what, count in packed.counts.items()))

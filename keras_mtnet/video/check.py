@@ -2,8 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import av
 
@@ -15,6 +16,7 @@ from keras_mtnet.video.rgb import Converter
 from keras_mtnet.video.source import NO_FRAME, VideoError
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
 
+T = TypeVar("T")
 # A file was cut off if it holds less than this share of the time that it announces, and if more
 # than so many seconds of it are missing.
 _WHOLE, _TOLERANCE = 0.9, 0.2
@@ -72,7 +74,7 @@ def check_videos(root: str, workers: int | None = None, progress: bool = False) 
     # Decoders give up Python's lock, so threads will do.
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         checks = pool.map(check_video, paths)
-        return list(_show_progress(checks, len(paths)) if progress else checks)
+        return list(show_progress(checks, len(paths), "Checking") if progress else checks)
 
 
 def table(checks: list[VideoCheck]) -> str:
@@ -115,11 +117,12 @@ def _find_videos(root: str) -> Iterator[str]:
             yield folder
 
 
-def _show_progress(checks: Iterator[VideoCheck], count: int) -> Iterator[VideoCheck]:
+def show_progress(items: Iterable[T], count: int, what: str) -> Iterator[T]:
+    """Yields items and shows a bar on stderr."""
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(checks, "Checking", count, console=Console(stderr=True))
+    yield from track(items, what, count, console=Console(stderr=True))
 
 
 def _check_pictures(path: str) -> VideoCheck:

@@ -1,6 +1,7 @@
 """A video: its frames by their numbers, wherever they come from."""
 
 import abc
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -143,6 +144,30 @@ class VideoSource(abc.ABC):
             except WrongIndexError as error:
                 self._correct(index, error)
 
+    def stream(self, size: int | tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+        """Yields all frames, one after the other.
+
+        Args:
+            size: as for `read`.
+
+        Yields:
+            RGB, uint8 `(height, width, 3)`.
+
+        Raises:
+            EndsEarly: where damage comes to light; a stream begun anew ends before it.
+            VideoError: if nothing can be read.
+        """
+        index = self.index
+        places = self._places(index, np.arange(self._count(index)))
+        wanted, repeats = np.unique(places, return_counts=True)
+        try:
+            frames = self._convert(index, wanted, Converter(size))
+            for pixels, times in zip(frames, repeats, strict=True):
+                yield from [pixels] * times
+        except WrongIndexError as error:
+            self._correct(index, error)
+            raise EndsEarly(self.name, str(error)) from error
+
     @property
     @abc.abstractmethod
     def index(self) -> FrameIndex:
@@ -200,30 +225,34 @@ class VideoSource(abc.ABC):
         self, index: FrameIndex, places: np.ndarray, convert: Converter, out: np.ndarray | None
     ) -> np.ndarray:
         wanted, order = np.unique(places, return_inverse=True)
-        pixels = None if out is None else out[: len(wanted)]
-        damage = None
-        if index.damage:
-            damage = f"it ends after {index.count} frames ({index.damage})"
-        stream = self._decode(index, wanted)
-        try:
-            for place, frame in enumerate(stream):
+        found = None if out is None else out[: len(wanted)]
+        for place, pixels in enumerate(self._convert(index, wanted, convert)):
+            if found is None:
+                found = np.empty((len(wanted), *pixels.shape), "uint8")
+            found[place] = pixels
+        if len(order) == len(wanted) and (np.diff(order) > 0).all():
+            return found
+        if out is None:
+            return found[order]
+        out[...] = found[order]
+        return out
+
+    def _convert(
+        self, index: FrameIndex, wanted: np.ndarray, convert: Converter
+    ) -> Iterator[np.ndarray]:
+        """Yields the frames of the numbers `wanted` as arrays, and notes damage."""
+        spoilt = None
+        with contextlib.closing(self._decode(index, wanted)) as frames:
+            for number, frame in zip(wanted, frames, strict=True):
+                if frame.is_corrupt and spoilt is None:
+                    spoilt = number
                 try:
-                    converted = convert(frame)
+                    pixels = convert(frame)
                 except (av.FFmpegError, MemoryError) as error:
                     reason = f"{frame.format.name} frames cannot be converted"
                     raise VideoError(self.name, reason) from error
-                if pixels is None:
-                    pixels = np.empty((len(wanted), *converted.shape), "uint8")
-                pixels[place] = converted
-                if frame.is_corrupt and damage is None:
-                    damage = f"parts of frame {wanted[place]} are missing"
-        finally:
-            stream.close()
-        if damage:
-            self.damage = damage
-        if len(order) == len(wanted) and (np.diff(order) > 0).all():
-            return pixels
-        if out is None:
-            return pixels[order]
-        out[...] = pixels[order]
-        return out
+                yield pixels
+        if index.damage:
+            self.damage = f"it ends after {index.count} frames ({index.damage})"
+        elif spoilt is not None:
+            self.damage = f"parts of frame {spoilt} are missing"

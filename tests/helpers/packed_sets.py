@@ -4,7 +4,7 @@ import shutil
 
 from keras_mtnet.data import pack
 
-OPTIONS = {"shards": 3, "short_side": 320, "quality": 95, "verbose": False}
+OPTIONS = {"shards": 3, "short_side": 320, "quality": 95}
 
 
 def pack_small(root, output, **options):

@@ -182,7 +182,7 @@ def test_what_is_no_video_has_one_name_and_reason_everywhere(tmp_path):
     }
     checks = check_videos(str(root))
     assert {c.path[len(str(root)) + 1 :]: c.error for c in checks if c.error} == expected
-    packed = pack("folder", str(root), str(tmp_path / "packed"), shards=2, verbose=False)
+    packed = pack("folder", str(root), str(tmp_path / "packed"), shards=2)
     assert packed.unreadable == expected
     for folder in (root, tmp_path / "packed"):
         videos = read_split("folder", str(folder), subset="all")

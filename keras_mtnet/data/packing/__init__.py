@@ -1,4 +1,4 @@
-"""Packed data sets: videos as JPEG frames in a few large files, of which any frame is read at once.
+"""Packed data sets: videos as JPEG frames in a few large files, with random access to any frame.
 
 A packed set is a folder of shards. A shard is three files:
 

@@ -24,7 +24,7 @@ class SetInfo:
 
     Attributes:
         dataset: name of the data set, as in `read_split`.
-        stride: distance between neighbouring frames of a clip that suits it.
+        stride: distance between neighboring frames of a clip that suits it.
         class_names: in label order.
         splits: numbers of the official splits; none where `read_split` shares out the videos.
         missing: listed videos that were not on disk, with their subset in each split, "" for none.
@@ -161,19 +161,17 @@ def to_json(packed: PackedSet) -> str:
     """A set as JSON, always the same for the same set: a line for each video."""
     head = {"format": FORMAT, "set": dataclasses.asdict(packed.info), "counts": packed.counts}
     head["unreadable"] = packed.unreadable
-    lines = [json.dumps(head, indent=1)[:-2] + ',\n "shards": {']
-    for place, (number, shard) in enumerate(sorted(packed.shards.items())):
+    shards = []
+    for number, shard in sorted(packed.shards.items()):
         values = {key: value for key, value in vars(shard).items() if key != "records"}
-        lines.append(f'{"," if place else ""}"{number}": {json.dumps(values)[:-1]}, "records": [')
-        records = [json.dumps(_without_defaults(record)) for record in shard.records]
-        lines.append(",\n".join(records) + "]}")
-    return "\n".join(lines) + "\n}}\n"
+        records = ",\n".join(json.dumps(_without_defaults(record)) for record in shard.records)
+        shards.append(f'"{number}": {json.dumps(values)[:-1]}, "records": [\n{records}]}}')
+    return json.dumps(head, indent=1)[:-2] + ',\n "shards": {\n' + ",\n".join(shards) + "\n}}\n"
 
 
 def _without_defaults(record: Record) -> dict[str, Any]:
-    fields = dataclasses.fields(record)
-    values = {field.name: getattr(record, field.name) for field in fields}
-    return {f.name: values[f.name] for f in fields if values[f.name] != f.default}
+    values = {field: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {field.name: value for field, value in values.items() if value != field.default}
 
 
 def from_json(text: str, path: str) -> PackedSet:
@@ -226,14 +224,15 @@ def load(root: str) -> PackedSet:
         FileNotFoundError: if there is none.
         ValueError: if one is not what it should be, or they are of different sets.
     """
-    names = storage.list_names(root)
-    if MANIFEST in names or not names:
-        path = storage.join(root, MANIFEST)
+    path = storage.join(root, MANIFEST)
+    try:
         return from_json(storage.read_text(path), path)
-    shards = [name for name in names if is_ours(name) and name.endswith(".json")]
-    paths = [storage.join(root, name) for name in shards]
-    if not paths:
-        raise FileNotFoundError(f"{root!r} holds no packed set")
+    except FileNotFoundError as error:
+        names = storage.list_names(root)
+        shards = [name for name in names if is_ours(name) and name.endswith(".json")]
+        paths = [storage.join(root, name) for name in shards]
+        if not paths:
+            raise FileNotFoundError(f"{root!r} holds no packed set: {error}") from error
     return merge((path, from_json(storage.read_text(path), path)) for path in paths)
 
 

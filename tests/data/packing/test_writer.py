@@ -80,7 +80,7 @@ def test_the_manifest_counts_and_sums(originals, packed):
 
 
 def test_frames_are_made_smaller_but_not_larger(originals, tmp_path):
-    options = {"shards": 1, "short_side": 24, "quality": 98, "verbose": False}
+    options = {"shards": 1, "short_side": 24, "quality": 98}
     packed = pack("folder", str(originals), str(tmp_path), **options)
     assert {(r.height, r.width) for r in packed.records} == {(24, 32)}
     record = next(iter(tf.data.TFRecordDataset(str(tmp_path / "shard-00000-of-00001.tfrecord"))))
@@ -97,7 +97,7 @@ def test_a_rate_of_ones_own(tmp_path):
         write_video(str(tmp_path / "videos" / name), numbered(50))
     packed = pack(
         *("folder", str(tmp_path / "videos"), str(tmp_path / "packed")),
-        **{"shards": 1, "fps": 10, "verbose": False},
+        **{"shards": 1, "fps": 10},
     )
     assert [(r.frames, r.fps) for r in packed.records] == [(20, 10)] * 2
     record = next(iter(tf.data.TFRecordDataset(str(tmp_path / "packed" / shard(0, 1)))))
@@ -117,7 +117,7 @@ def test_parts_of_videos(tmp_path):
     output = tmp_path / "packed"
     pack(
         *("csv", str(tmp_path), str(output), str(tmp_path / "list.csv")),
-        **{"shards": 1, "verbose": False},
+        **{"shards": 1},
     )
     found = {}
     for record in tf.data.TFRecordDataset(str(output / shard(0, 1))):
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_named(originals, tmp_path):
     second.unlink()
     broken = break_packet(encode(tmp_path / "b.mp4", numbered(30), "libx264"), 20)
     shutil.copy(broken, third.with_suffix(".mp4"))
-    packed = pack("folder", str(root), str(tmp_path / "packed"), shards=2, verbose=False)
+    packed = pack("folder", str(root), str(tmp_path / "packed"), shards=2)
     name = first.relative_to(root).as_posix()
     assert packed.unreadable == {name: "a text file, not a video"}
     assert packed.counts["videos"] == 10 + (third.suffix != ".mp4")
@@ -212,7 +212,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(originals, packed, tmp_path):
     command = [sys.executable, "-m", "keras_mtnet.cli", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "shards are there already" in done.stdout and "The set is complete" in done.stdout
+    assert "of 3 shards are there" in done.stderr and "The set is complete" in done.stdout
     assert contents(folder) == contents(packed)
 
 
@@ -233,10 +233,13 @@ def test_another_set_in_the_folder(originals, packed):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"shards": 0}, "shards must be from 1 to 99999. Received: 0"),
+        ({"shards": 0}, "shards must be from 1 to 99999. Received: shards=0"),
         ({"quality": 101}, "quality must be from 1 to 100"),
         ({"short_side": 2}, "short_side must be from 16"),
-        ({"shard_index": 2, "shard_count": 2}, "shard_index must be from 0 to 1. Received: 2"),
+        (
+            {"shard_index": 2, "shard_count": 2},
+            "shard_index must be from 0 to 1. Received: shard_index=2",
+        ),
         ({"shard_count": 4}, "shard_count must be from 1 to 3"),
         ({"fps": 0.0}, "fps must be"),
         ({"workers": 0}, "workers must be"),
