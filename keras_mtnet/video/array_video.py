@@ -1,6 +1,6 @@
 """Frames that are in memory already."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import av
 import numpy as np
@@ -62,6 +62,6 @@ class ArrayVideo(VideoSource):
     def index(self) -> FrameIndex:
         return FrameIndex.even(len(self._frames), self._rate or self._fps or _USUAL_RATE)
 
-    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Generator[av.VideoFrame]:
         for number in wanted:
             yield av.VideoFrame.from_ndarray(np.ascontiguousarray(self._frames[number]), "rgb24")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import av
 
-from keras_mtnet.video.container import is_last, open_container
+from keras_mtnet.video.container import decode, open_container
 from keras_mtnet.video.frame_folder import FrameFolder, is_picture
 from keras_mtnet.video.frame_index import FrameIndex
 from keras_mtnet.video.indexing import decoded_ticks, usual_rate
@@ -133,8 +133,10 @@ def _check_pictures(path: str) -> VideoCheck:
 
 
 def _check_file(path: str) -> VideoCheck:
-    first = reason = None
-    ticks, spoilt = [], []
+    first: av.VideoFrame | None = None
+    reason = None
+    ticks: list[int | None] = []
+    spoilt: list[int] = []
     ends: dict[int, float] = {}
     with open_container(path) as (container, stream):
         codec = stream.codec_context.codec.canonical_name
@@ -142,9 +144,7 @@ def _check_file(path: str) -> VideoCheck:
         try:
             for packet in container.demux():
                 _note_end(packet, ends)
-                if packet.stream.index != stream.index or not (packet.size or is_last(packet)):
-                    continue
-                for frame in packet.decode():
+                for frame in decode(packet) if packet.stream.index == stream.index else ():
                     first = first or frame
                     if frame.is_corrupt:
                         spoilt.append(len(ticks))

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import av
 from av.stream import Disposition
@@ -23,7 +24,9 @@ _OPTIONS = {
     "max_pixels": str(2**26),  # 8192 x 8192; a flipped bit may ask for more than there is memory
 }
 # Titles need not be UTF-8. PyAV 19 always reads them, older versions when told to.
-_METADATA = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+_METADATA: dict[str, Any] = (
+    {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+)
 _FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -76,24 +79,19 @@ def open_container(
         yield container, stream
 
 
-def decode(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.VideoFrame]:
-    """Yields all frames of a stream that was just opened.
+def decode(packet: av.Packet) -> list[av.VideoFrame]:
+    """The frames that a decoder returns for a packet of a video.
 
     Raises:
-        av.FFmpegError: at the first packet that cannot be decoded.
+        av.FFmpegError: if it cannot be decoded.
     """
-    for packet in container.demux(stream):
-        if packet.size or is_last(packet):
-            yield from packet.decode()
+    # No decoder takes an empty packet, which stands for a repeated frame, unless it is the last.
+    frames: Any = packet.decode() if packet.size or is_last(packet) else []
+    return frames
 
 
 def is_last(packet: av.Packet) -> bool:
-    """Whether this is the empty packet that asks a decoder for the frames it holds back.
-
-    Other empty ones stand for repeated frames, and no decoder takes them.
-    """
+    """Whether this is the empty packet that asks a decoder for the frames it holds back."""
     return not packet.size and packet.dts is None and packet.pts is None
 
 
@@ -128,8 +126,8 @@ def _open(
     source: str | os.PathLike | bytes, options: dict[str, str] | None = None
 ) -> av.container.InputContainer:
     # "file:" keeps FFmpeg from taking a name with a colon for a protocol.
-    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{os.fspath(source)}"
-    return av.open(file, options={**_OPTIONS, **(options or {})}, **_METADATA)
+    file: Any = io.BytesIO(source) if isinstance(source, bytes) else f"file:{os.fspath(source)}"
+    return av.open(file, "r", options={**_OPTIONS, **(options or {})}, **_METADATA)
 
 
 def _pick_stream(

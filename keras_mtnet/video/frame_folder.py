@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import av
 import numpy as np
@@ -47,7 +47,7 @@ class FrameFolder(VideoSource):
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         name: str | None = None,
         start: float | None = None,
         end: float | None = None,
@@ -58,7 +58,7 @@ class FrameFolder(VideoSource):
         super().__init__(os.fspath(path) if name is None else name, start, end, fps)
         self.path = os.fspath(path)
         self._rate = rate
-        self._cache = cache
+        self._cache = ReadCache() if cache is None else cache
         self._pictures: list[str] | None = None
         self._known: FrameIndex | None = None
 
@@ -81,9 +81,8 @@ class FrameFolder(VideoSource):
                 return
 
     def _list(self) -> list[str]:
-        if self._cache is None:
-            return list_pictures(self.path, self.name)
-        key = os.path.abspath(self.path), os.stat(self.path).st_mtime_ns
+        found = os.stat(self.path) if os.path.isdir(self.path) else None
+        key = os.path.abspath(self.path), found and found.st_mtime_ns
         pictures = self._cache.get(key)
         if pictures is None:
             pictures = list_pictures(self.path, self.name)
@@ -101,7 +100,7 @@ class FrameFolder(VideoSource):
             super()._correct(index, error)
         self._index_exactly()
 
-    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Generator[av.VideoFrame]:
         for number in wanted:
             try:
                 yield open_picture(self.pictures[number])
@@ -111,10 +110,10 @@ class FrameFolder(VideoSource):
 
 def is_frame_folder(path: str | os.PathLike) -> bool:
     """Whether a folder holds pictures."""
-    return any(is_picture(entry.name) for entry in os.scandir(path))
+    return any(is_picture(name) for name in os.listdir(os.fspath(path)))
 
 
-def list_pictures(folder: str | os.PathLike, name: str | None = None) -> list[str]:
+def list_pictures(folder: str | os.PathLike[str], name: str | None = None) -> list[str]:
     """Paths of the pictures in a folder, numbers in their names in the order of numbers.
 
     Raises:
@@ -123,9 +122,9 @@ def list_pictures(folder: str | os.PathLike, name: str | None = None) -> list[st
     """
     name = os.fspath(folder) if name is None else name
     try:
-        names = [entry.name for entry in os.scandir(folder) if is_picture(entry.name)]
+        names = [name for name in os.listdir(os.fspath(folder)) if is_picture(name)]
     except OSError as error:
-        raise VideoError(name, error.strerror) from error
+        raise VideoError(name, str(error.strerror)) from error
     if not names:
         raise VideoError(name, NO_FRAME)
     series = defaultdict(list)

@@ -41,11 +41,12 @@ def index_by_decoding(source: str | os.PathLike | bytes, name: str) -> FrameInde
     Raises:
         VideoError: if the file cannot be opened.
     """
-    ticks, damage = [], None
+    ticks: list[int | None] = []
+    damage = None
     with open_container(source, name=name) as (container, stream):
         try:
-            for frame in decode(container, stream):
-                ticks.append(frame.pts)
+            for packet in container.demux(stream):
+                ticks += [frame.pts for frame in decode(packet)]
         except av.FFmpegError as error:
             damage = error.strerror
         return FrameIndex(*decoded_ticks(ticks, stream), damage=damage)
@@ -58,9 +59,10 @@ def decoded_ticks(ticks: list[int | None], stream: av.VideoStream) -> tuple[np.n
     shown at an even rate.
     """
     tick = float(stream.time_base or 0)
-    if not tick or None in ticks or (np.diff(ticks) <= 0).any():
+    times = np.array([tick for tick in ticks if tick is not None], "int64")
+    if not tick or len(times) < len(ticks) or (np.diff(times) <= 0).any():
         return np.arange(len(ticks)), 1 / usual_rate(stream)
-    return np.array(ticks, "int64"), tick
+    return times, tick
 
 
 def usual_rate(stream: av.VideoStream) -> float:
@@ -71,7 +73,7 @@ def usual_rate(stream: av.VideoStream) -> float:
 def _by_times(source: str | os.PathLike | bytes, name: str) -> FrameIndex | None:
     with open_container(source, quick=True, name=name) as (container, stream):
         try:
-            packets = [
+            packets: list[tuple] = [
                 (p.pts, p.pos, p.size, p.is_keyframe, p.is_discard)
                 for p in container.demux(stream)
                 if p.size

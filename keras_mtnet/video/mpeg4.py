@@ -50,7 +50,8 @@ def frame_order(types: list[int]) -> np.ndarray:
         Their numbers in the order they are shown, int64 `(frames,)`. A B-frame is shown at once,
         any other when the next one that is not a B-frame has come.
     """
-    shown, waiting = [], []
+    shown: list[int] = []
+    waiting: list[int] = []
     for place, kind in enumerate(types):
         if kind == _B_FRAME:
             shown.append(place)

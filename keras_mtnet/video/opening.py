@@ -47,7 +47,7 @@ def open_video(
     """
     if isinstance(source, VideoSource):
         return source
-    part = {"name": name, "start": start, "end": end, "fps": fps}
+    part: dict[str, Any] = {"name": name, "start": start, "end": end, "fps": fps}
     if isinstance(source, str | os.PathLike):
         if _ADDRESS.match(os.fspath(source)) and not os.path.exists(source):
             raise VideoError(name or source, "an address; download the file and give its path")

@@ -6,6 +6,7 @@ pixel has in the codec's colors, and outside of Python's lock.
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -21,7 +22,7 @@ Box = tuple[int, int, int, int]  # top, left, height, width
 Boxes = Sequence[Box] | Callable[[int, int], Sequence[Box]]
 _Filters = tuple[tuple[str, str], ...]
 # The last kind of side data that PyAV has a name for; it fails on frames with a later one.
-_LAST_NAMED = max(kind.value for kind in SideDataType)
+_LAST_NAMED = len(SideDataType) - 1
 
 
 def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -107,7 +108,7 @@ def _upright(frame: av.VideoFrame) -> _Filters:
     positions: turned by quarters, mirrored or not.
     """
     try:
-        data = frame.side_data.get("DISPLAYMATRIX")
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
         data = _without_unnamed(frame).side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -124,7 +125,8 @@ def _without_unnamed(frame: av.VideoFrame) -> av.VideoFrame:
     kinds = range(_LAST_NAMED + 1, _LAST_NAMED + 9)
     graph = _make_graph(frame, [("sidedata", f"mode=delete:type={kind}") for kind in kinds])
     graph.push(frame)
-    return graph.pull()
+    plain: Any = graph.pull()
+    return plain
 
 
 class _Chain:
@@ -147,8 +149,7 @@ class _Chain:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         self.graph.push(frame)
-        rgb = self.graph.pull()
-        plane = rgb.planes[0]
+        plane: Any = self.graph.pull().planes[0]
         rows = np.frombuffer(plane, "uint8").reshape(-1, plane.line_size)
         pixels = rows[: self.height, : 3 * self.width]
         return pixels.reshape(self.height, self.width, 3)

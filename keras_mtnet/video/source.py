@@ -3,7 +3,7 @@
 import abc
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import av
 import numpy as np
@@ -106,7 +106,7 @@ class VideoSource(abc.ABC):
 
     def read(
         self,
-        frames: np.ndarray,
+        frames: np.ndarray | Sequence[int],
         boxes: Boxes | None = None,
         size: int | tuple[int, int] | None = None,
         flip: bool = False,
@@ -182,7 +182,7 @@ class VideoSource(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Generator[av.VideoFrame]:
         """Yields the frames of the numbers `wanted`, which increase.
 
         Raises:
@@ -230,6 +230,7 @@ class VideoSource(abc.ABC):
             if found is None:
                 found = np.empty((len(wanted), *pixels.shape), "uint8")
             found[place] = pixels
+        assert found is not None  # there is no read of nothing
         if len(order) == len(wanted) and (np.diff(order) > 0).all():
             return found
         if out is None:

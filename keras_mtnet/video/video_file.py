@@ -12,7 +12,7 @@ damage; it is found when a read runs into it, and the video then ends before it.
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import av
 import numpy as np
@@ -65,34 +65,22 @@ class VideoFile(VideoSource):
     ):
         super().__init__(source_name(source) if name is None else name, start, end, fps)
         self._source = source
-        self._cache = cache
+        self._cache = ReadCache() if cache is None else cache
         self._known: FrameIndex | None = None
-
-    def _index_exactly(self) -> None:
-        key = self._key("exact")
-        exact = self._cached(key)
-        if exact is None:
-            exact = index_by_decoding(self._source, self.name)
-            self._keep(key, exact)
-        self._known = self._checked(exact)
 
     @property
     def index(self) -> FrameIndex:
         if self._known is None:
-            key = self._key("packets")
-            index = self._cached(key)
-            if index is None:
+
+            def count() -> FrameIndex:
                 index = index_by_packets(self._source, self.name)
-                index = index or index_by_decoding(self._source, self.name)
-                self._keep(key, index)
-            self._known = self._checked(index)
+                return index or index_by_decoding(self._source, self.name)
+
+            self._known = self._find("packets", count)
         return self._known
 
-    def _checked(self, index: FrameIndex) -> FrameIndex:
-        if not index.count:
-            broken = f"no frame can be decoded ({index.damage})"
-            raise VideoError(self.name, broken if index.damage else NO_FRAME)
-        return index
+    def _index_exactly(self) -> None:
+        self._known = self._find("exact", lambda: index_by_decoding(self._source, self.name))
 
     def _correct(self, index: FrameIndex, error: WrongIndexError) -> None:
         if not index.by_packets:
@@ -101,28 +89,33 @@ class VideoFile(VideoSource):
             self._known = dataclasses.replace(index, keys=Keyframes())
         else:
             self._index_exactly()
-            # From now on only this one is used, unless a choice of frames could tell them apart.
-            if self._known.damage is not None or self._known.count != index.count:
-                return
-        self._keep(self._key("packets"), self._known)
+        # From now on only this one is used, unless a choice of frames could tell them apart.
+        if self.index.damage is None and self.index.count == index.count:
+            self._keep("packets", self.index)
 
-    def _key(self, kind: str) -> tuple | None:
-        if self._cache is None or isinstance(self._source, bytes):
-            return None
-        try:
-            status = os.stat(self._source)
-        except OSError:
-            return None  # opening it tells why
-        return os.path.abspath(self._source), status.st_mtime_ns, status.st_size, kind
+    def _find(self, kind: str, count: Callable[[], FrameIndex]) -> FrameIndex:
+        """The index that is kept, or a new one."""
+        index = self._cache.get(self._key(kind))
+        if index is None:
+            index = count()
+            self._keep(kind, index)
+        if not index.count:
+            broken = f"no frame can be decoded ({index.damage})"
+            raise VideoError(self.name, broken if index.damage else NO_FRAME)
+        return index
 
-    def _cached(self, key: tuple | None) -> FrameIndex | None:
-        return self._cache.get(key) if key else None
-
-    def _keep(self, key: tuple | None, index: FrameIndex) -> None:
-        if key:
+    def _keep(self, kind: str, index: FrameIndex) -> None:
+        if key := self._key(kind):
             self._cache.put(key, index, index.nbytes)
 
-    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    def _key(self, kind: str) -> tuple | None:
+        """What an index is kept under; None for bytes, and for files that are not there."""
+        if isinstance(self._source, bytes) or not os.path.isfile(self._source):
+            return None
+        status = os.stat(self._source)
+        return os.path.abspath(self._source), status.st_mtime_ns, status.st_size, kind
+
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Generator[av.VideoFrame]:
         with open_container(self._source, index.quick, self.name) as (container, stream):
             try:
                 if index.by_packets:
@@ -146,7 +139,8 @@ def _by_count(
 ) -> Iterator[av.VideoFrame]:
     """Decodes from the start and counts."""
     filled = 0
-    for number, frame in enumerate(decode(container, stream)):
+    frames = (frame for packet in container.demux(stream) for frame in decode(packet))
+    for number, frame in enumerate(frames):
         if number == wanted[filled]:
             yield frame
             filled += 1
@@ -187,12 +181,10 @@ def _by_time(
     if index.order is not None:
         packets = _with_times(packets, stream, index.order)
     for packet in packets:
-        if not packet.size and not is_last(packet):
-            continue
         if index.reordered:
-            needed = not packet.size or packet.is_keyframe or packet.pts in missing
+            needed = is_last(packet) or packet.is_keyframe or packet.pts in missing
             context.skip_frame = "DEFAULT" if needed else "NONREF"
-        for frame in packet.decode():
+        for frame in decode(packet):
             if frame.interlaced_frame and context.name == "h264":
                 raise WrongIndexError("a packet may be half a frame")
             if key is not None:

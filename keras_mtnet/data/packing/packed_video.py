@@ -7,7 +7,8 @@ own.
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import av
 import google_crc32c
@@ -45,7 +46,8 @@ class PackedVideo(VideoSource):
     ):
         super().__init__(record.name if name is None else name, fps=fps)
         self.damage = record.damage
-        self._shard, self._record, self._cache = shard, record, cache
+        self._cache = ReadCache() if cache is None else cache
+        self._shard, self._record = shard, record
 
     @property
     def index(self) -> FrameIndex:
@@ -54,7 +56,7 @@ class PackedVideo(VideoSource):
         # Where the rate was never known, the frames are taken as they are.
         return FrameIndex.even(self._record.frames, self._record.fps or self._fps or 25)
 
-    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Iterator[av.VideoFrame]:
+    def _decode(self, index: FrameIndex, wanted: np.ndarray) -> Generator[av.VideoFrame]:
         try:
             with storage.open_ranges(self._shard) as read:
                 self._check_once(read)
@@ -72,7 +74,7 @@ class PackedVideo(VideoSource):
         remote = storage.is_remote(self._shard)
         changed = 0 if remote else os.stat(self._shard).st_mtime_ns
         key = self._shard, changed, self._record.number
-        if self._cache is not None and self._cache.get(key):
+        if self._cache.get(key):
             return
         size = self._record.size - _HEAD - _TAIL
         start = self._record.offset + _HEAD
@@ -83,8 +85,7 @@ class PackedVideo(VideoSource):
             crc = google_crc32c.extend(crc, read(place, min(_BLOCK, start + size - place)))
         if read(start + size, _TAIL) != struct.pack("<I", _mask(crc)):
             raise _BrokenError("its bytes do not match their checksum")
-        if self._cache is not None:
-            self._cache.put(key, True, nbytes=256)
+        self._cache.put(key, True, nbytes=256)
 
     def _read_jpegs(self, read: _Read, wanted: np.ndarray) -> list[bytes]:
         """The JPEGs of the frames of the numbers `wanted`, which increase."""
@@ -130,16 +131,16 @@ class _BrokenError(Exception):
     """The bytes are not those that were packed."""
 
 
-def _jpeg_decoder() -> av.CodecContext:
+def _jpeg_decoder() -> Any:
     """FFmpeg takes less time for JPEGs than libjpeg, and scales before converting."""
-    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder: Any = av.CodecContext.create("mjpeg", "r")
     decoder.options = {"idct": "xvid"}  # the fastest one, as exact as the others
     decoder.thread_type = "NONE"
     decoder.thread_count = 1
     return decoder
 
 
-def _decode_jpeg(decoder: av.CodecContext, jpeg: bytes) -> av.VideoFrame:
+def _decode_jpeg(decoder: Any, jpeg: bytes) -> av.VideoFrame:
     try:
         return decoder.decode(av.Packet(jpeg))[0]
     except (av.FFmpegError, IndexError) as error:

@@ -24,6 +24,7 @@ class PackedItem(Video):
 
     def open(self, fps: float | None = None, cache: ReadCache | None = None) -> PackedVideo:
         """Its frames."""
+        assert self.record is not None
         return PackedVideo(self.path, self.record, self.name, fps, cache)
 
 

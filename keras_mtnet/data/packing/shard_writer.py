@@ -57,14 +57,13 @@ class _ShardWriter:
                 records.append(self._write_video(video, record))
             except VideoError as error:
                 records.append(dataclasses.replace(record, error=error.reason))
-        sums = (made.hexdigest() for made in self._hashes.values())
-        return Shard(self._data.tell(), *sums, tuple(records))
+        data, table = (made.hexdigest() for made in self._hashes.values())
+        return Shard(self._data.tell(), data, table, tuple(records))
 
     def _write_video(self, video: Video, record: Record) -> Record:
         source = video.open(self._info.fps)
-        size = source.read([0]).shape[1:3]
-        if min(size) > self._info.short_side:
-            size = fit_short_side(*size, self._info.short_side)
+        _, height, width, _ = source.read([0]).shape
+        size = fit_short_side(height, width, min(height, width, self._info.short_side))
         jpegs = _encode(source, size, self._info.quality)
         data = _example(record, jpegs, size)
         head = record_head(len(data))
