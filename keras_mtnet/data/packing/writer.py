@@ -64,10 +64,10 @@ def pack(
 
     >>> import tempfile, keras_mtnet as mt
     >>> folder = tempfile.mkdtemp()
-    >>> mt.data.draw_dataset(f"{folder}/videos", groups=1, clips_per_group=1, frames=8)
+    >>> mt.data.draw_dataset(f"{folder}/videos", groups=2, clips_per_group=1, frames=8)
     >>> packed = mt.data.pack("folder", f"{folder}/videos", f"{folder}/packed", shards=2)
     >>> packed.counts["videos"], packed.unfinished
-    (8, [])
+    (16, [])
     """
     limits = {
         "shards": (shards, 1, 99_999),
