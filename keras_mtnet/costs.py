@@ -133,9 +133,9 @@ def _layer_shapes(model: keras.Model, input_shape: Shape) -> dict[str, tuple[Any
 
 def _layer_costs(layer: keras.layers.Layer, received: Shape) -> tuple[int, int]:
     """Multiply-adds and activations of a layer that receives this shape (batch of 1)."""
-    if hasattr(layer, "parts"):
-        parts = [_layer_costs(part, shape) for part, shape in layer.parts(received)]
-        return sum(macs for macs, _ in parts), sum(activations for _, activations in parts)
+    if hasattr(layer, "inner_layers"):
+        costs = [_layer_costs(inner, shape) for inner, shape in layer.inner_layers(received)]
+        return sum(macs for macs, _ in costs), sum(activations for _, activations in costs)
     if isinstance(layer, Recurrence):
         weights = layer.cell.kernel.shape[0] + layer.cell.recurrent_kernel.shape[0]
         products = received[1] * layer.cell.kernel.shape[1]  # frames x gates

@@ -152,9 +152,9 @@ def products(model: Any, batch: int) -> list[Product]:
     def visit(layer: Any, shape: tuple) -> None:
         if isinstance(layer, layers.BatchNormalization) or not layer.weights:
             return
-        if hasattr(layer, "parts"):
-            for part, part_shape in layer.parts(shape):
-                visit(part, part_shape)
+        if hasattr(layer, "inner_layers"):
+            for inner, inner_shape in layer.inner_layers(shape):
+                visit(inner, inner_shape)
         elif isinstance(layer, Recurrence):
             n, t, c = shape
             # All frames at once through the input's weights; frame by frame, but for the first,

@@ -1,4 +1,9 @@
-"""The convolutions of MTNets in forms that run faster than Keras' own."""
+"""Convolutions of clips in the forms that are right everywhere and fastest.
+
+oneDNN, which TensorFlow computes with on CPUs, returns uninitialized memory for some gradients of
+kernels, and may end the process (`benchmarks/convolutions.py` finds these). No layer here uses
+such a form.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,16 +12,31 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtnet.layers.shapes import check_clip_shape, sizes
+
 # From this many positions on, TensorFlow's convolution is the faster form of a matrix product.
 MANY_POSITIONS = 2048
-# Below this many channels, oneDNN (in TensorFlow 2.21) gives wrong kernel gradients of 1x1
-# convolutions of stride 2: seen below 8 with vectors of 8 numbers, others have 16.
+# oneDNN 3.7 gives wrong float32 gradients of 1x1 kernels at stride 2 below as many channels as its
+# vectors hold: 8 on AVX2. Other processors have 16.
 FEW_CHANNELS = 16
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class PointwiseConv3D(keras.layers.Conv3D):
-    """A 1x1x1 `keras.layers.Conv3D` in the form that is fastest: mostly one matrix product."""
+    """A 1x1x1 `keras.layers.Conv3D` in the form that is fastest, mostly one matrix product.
+
+    Args:
+        filters: output channels.
+        strides: int or (frames, height, width).
+        **kwargs: of `keras.layers.Conv3D`.
+
+    Input: `(N, T, H, W, C)`. Output: `(N, T', H', W', filters)`, sizes as of `Conv3D`.
+
+    Example:
+
+    >>> PointwiseConv3D(6, strides=2)(keras.ops.ones((1, 4, 8, 8, 3))).shape
+    TensorShape([1, 2, 4, 4, 6])
+    """
 
     def __init__(self, filters: int, strides: int | Sequence[int] = 1, **kwargs: Any):
         kwargs.setdefault("kernel_size", 1)
@@ -52,19 +72,91 @@ class PointwiseConv3D(keras.layers.Conv3D):
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class ClipConv3D(keras.layers.Conv3D):
-    """A `keras.layers.Conv3D` with padding "same" that does not work on frames of padding.
+    """A `keras.layers.Conv3D` that does not work on padding, and is right in bfloat16 on CPUs.
 
-    Where the clip is a single frame, only the centre of the kernel meets it: a 2-D convolution,
-    which reads a third of a 3x3x3 kernel.
+    On an axis of length 1, only the center of the kernel meets the clip: a 3x3x3 convolution of
+    one frame is a 2-D one, which reads a third of the kernel.
+
+    oneDNN's bfloat16 gradient of the kernel is wrong where no window lies wholly inside the clip
+    along an axis, as of 3 frames in a clip of 2. There, and where sizes are unknown, the clip is
+    padded before the convolution.
+
+    Arguments, input and output are those of `keras.layers.Conv3D`.
+
+    Example:
+
+    >>> conv = ClipConv3D(6, kernel_size=3, strides=(1, 2, 2), padding="same")
+    >>> conv(keras.ops.ones((1, 2, 8, 8, 3), "bfloat16")).shape
+    TensorShape([1, 2, 4, 4, 6])
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        if inputs.shape[1] != 1 or self.padding != "same":
+        if self.padding != "same" or self.dilation_rate != (1, 1, 1):
             return super().convolution_op(inputs, kernel)
-        centre = kernel[(self.kernel_size[0] - 1) // 2]
-        frame = ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
-        frame = ops.conv(frame, centre, self.strides[1:], "same")
-        return ops.expand_dims(frame, 1)
+        lengths = inputs.shape[1:4]
+        middle = [(size - 1) // 2 for size in kernel.shape[:3]]
+        spans = [
+            slice(m, m + 1) if length == 1 else slice(None)
+            for m, length in zip(middle, lengths, strict=True)
+        ]
+        if 1 in lengths:
+            kernel = kernel[tuple(spans)]
+        if lengths[0] == 1:
+            frame = ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
+            return ops.expand_dims(ops.conv(frame, kernel[0], self.strides[1:], "same"), 1)
+        if self._must_be_padded(inputs, kernel):
+            padded = ops.pad(inputs, [[0, 0], *self._padding(inputs, kernel), [0, 0]])
+            return ops.conv(padded, kernel, list(self.strides), "valid")
+        return super().convolution_op(inputs, kernel)
+
+    @staticmethod
+    def _must_be_padded(x: Any, kernel: Any) -> bool:
+        """Whether oneDNN may meet an axis along which no window lies wholly inside the clip."""
+        half = keras.backend.standardize_dtype(x.dtype) == "bfloat16"
+        return half and any(
+            size > 1 and (length is None or length < size)
+            for length, size in zip(x.shape[1:4], kernel.shape[:3], strict=True)
+        )
+
+    def _padding(self, x: Any, kernel: Any) -> list[list[Any]]:
+        """The zeros that padding "same" puts before and after frames, rows and columns."""
+        ends = []
+        for length, size, stride in zip(sizes(x), kernel.shape[:3], self.strides, strict=True):
+            total = size - 1
+            if stride > 1:
+                total = ops.maximum(-(-length // stride) * stride - stride + size - length, 0)
+            ends.append([total // 2, total - total // 2])
+        return ends
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class CenteredConv3D(ClipConv3D):
+    """A `keras.layers.Conv3D` with zeros of half the kernel on both sides, whatever the stride.
+
+    Sizes are those of padding "same", `ceil(size / stride)`. But "same" centers the windows on
+    what the stride leaves, which for an even size is half a step later; these are centered on
+    every `stride`-th position from the first, as PyTorch's are.
+
+    Args:
+        filters: output channels.
+        kernel_size: int or (frames, height, width), odd.
+        **kwargs: of `keras.layers.Conv3D`, but for `padding`.
+
+    Example:
+
+    >>> CenteredConv3D(6, kernel_size=3, strides=2)(keras.ops.ones((1, 4, 8, 8, 3))).shape
+    TensorShape([1, 2, 4, 4, 6])
+    """
+
+    def __init__(self, filters: int, kernel_size: int | Sequence[int], **kwargs: Any):
+        super().__init__(filters, kernel_size, **{**kwargs, "padding": "same"})
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        if self.strides == (1, 1, 1):
+            return super().convolution_op(inputs, kernel)
+        ends = [[size // 2, size // 2] for size in self.kernel_size]
+        padded = ops.pad(inputs, [[0, 0], *ends, [0, 0]])
+        return ops.conv(padded, kernel, list(self.strides), "valid")
 
 
 def matmul_last(x: Any, matrix: Any) -> Any:
@@ -76,12 +168,21 @@ def matmul_last(x: Any, matrix: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class TemporalDepthwiseConv3D(keras.layers.Layer):
-    """A depthwise convolution over time, one kernel of `kernel_size` frames a channel, no bias.
+    """A depthwise convolution over time: a kernel of `kernel_size` frames per channel, no bias.
 
-    Grouped Conv3D does not run on TensorFlow's CPU backend; with rows and columns laid in one axis
-    the same sum is a depthwise 2-D convolution, which runs everywhere.
+    `keras.layers.Conv3D(groups=channels)` does not run on TensorFlow's CPU backend. With rows and
+    columns laid in one axis, the same sum is a depthwise 2-D convolution, which runs everywhere.
 
-    Input and output `(N, T, H, W, C)`.
+    Args:
+        kernel_size: frames of the kernels.
+        kernel_initializer: of the kernel `(frames, 1, channels, 1)`.
+
+    Input and output: `(N, T, H, W, C)`.
+
+    Example:
+
+    >>> TemporalDepthwiseConv3D(5)(keras.ops.ones((1, 16, 8, 8, 24))).shape
+    TensorShape([1, 16, 8, 8, 24])
     """
 
     def __init__(self, kernel_size: int, kernel_initializer: Any = "glorot_uniform", **kwargs: Any):
@@ -90,6 +191,7 @@ class TemporalDepthwiseConv3D(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
+        check_clip_shape(input_shape, "TemporalDepthwiseConv3D")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.kernel_size, 1, input_shape[-1], 1),

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import check_clip_shape, strided, triple
+from keras_mtnet.layers.shapes import check_clip_shape, strided, triple
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")

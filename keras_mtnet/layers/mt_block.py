@@ -6,28 +6,22 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import (
-    BN_EPSILON,
-    BN_MOMENTUM,
-    check_clip_shape,
-    he_fan_out,
-    strided,
-    triple,
-)
-from keras_mtnet.layers.conv_norm import Affine, conv_norm, fixed_affines
+from keras_mtnet.layers.batch_norm import Affine, conv_norm, fixed_affines
 from keras_mtnet.layers.convolutions import PointwiseConv3D
+from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.mt_conv import MTConv
-from keras_mtnet.layers.recompute import Recomputing
+from keras_mtnet.layers.remat import Remat
+from keras_mtnet.layers.shapes import check_clip_shape, strided, triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class MTBlock(Recomputing, keras.layers.Layer):
+class MTBlock(Remat, keras.layers.Layer):
     """Four multi-temporal convolutions, squeeze and recursion, and a shortcut (Section III-B).
 
     With `mid = int(filters * bottleneck)`, the convolutions are 1x1x1 to mid, 1x1x1 back to the
     input's channels, 3x3x3 to mid with the strides, and 1x1x1 to `filters` without activation. The
-    gated result is added to the input, or to its 1x1x1 convolution with batch normalisation where
+    gated result is added to the input, or to its 1x1x1 convolution with batch normalization where
     the shape changes, and passed through a ReLU.
 
     Args:
@@ -36,13 +30,18 @@ class MTBlock(Recomputing, keras.layers.Layer):
         bottleneck: width of the inner convolutions relative to `filters`.
         ratio, pooling, frame_selection, synchronized: as in `MTConv`.
         cell: as in `SqueezeAndRecursion`.
-        recompute: in training, keep only the input and compute the rest again for the gradient:
-            less memory, more time.
+        remat: in training, keep only the input and compute the rest again for the gradient, which
+            takes less memory and more time.
 
-    Input `(N, T, H, W, C)`, output `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
+    Input: `(N, T, H, W, C)`. Output: `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
 
     Raises:
         ValueError: as `MTConv` and `SqueezeAndRecursion` do.
+
+    Example:
+
+    >>> MTBlock(48, strides=2)(keras.ops.ones((1, 4, 8, 8, 24))).shape
+    TensorShape([1, 2, 4, 4, 48])
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class MTBlock(Recomputing, keras.layers.Layer):
         pooling: str = "soft",
         frame_selection: bool = True,
         synchronized: bool = False,
-        recompute: bool = False,
+        remat: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -67,7 +66,7 @@ class MTBlock(Recomputing, keras.layers.Layer):
         self.pooling = pooling
         self.frame_selection = frame_selection
         self.synchronized = synchronized
-        self.recompute = recompute
+        self.remat = remat
         self.gate = SqueezeAndRecursion(cell, dtype=self.dtype_policy, name="gate")
 
     def _mt_conv(self, filters: int, name: str, **kwargs: Any) -> MTConv:
@@ -102,36 +101,32 @@ class MTBlock(Recomputing, keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name="shortcut_conv",
             )
-            self.shortcut_bn = keras.layers.BatchNormalization(
-                momentum=BN_MOMENTUM,
-                epsilon=BN_EPSILON,
-                synchronized=self.synchronized,
-                dtype=self.dtype_policy,
-                name="shortcut_bn",
-            )
-        for layer, shape in self.parts(input_shape):
+            self.shortcut_bn = batch_norm("shortcut_bn", self.synchronized, self.dtype_policy)
+        for layer, shape in self.inner_layers(input_shape):
             layer.build(shape)
         self.built = True
 
-    def parts(self, input_shape: Sequence[int | None]) -> list[tuple[keras.layers.Layer, tuple]]:
-        """Lists the layers inside with the shape of what each receives."""
-        parts, shape = [], tuple(input_shape)
+    def inner_layers(
+        self, input_shape: Sequence[int | None]
+    ) -> list[tuple[keras.layers.Layer, tuple]]:
+        """The layers inside, with the shape of what each receives."""
+        layers, shape = [], tuple(input_shape)
         for conv in self.convs:
-            parts.append((conv, shape))
+            layers.append((conv, shape))
             shape = conv.compute_output_shape(shape)
-        parts.append((self.gate, shape))
+        layers.append((self.gate, shape))
         if self.shortcut_conv is not None:
-            parts += [(self.shortcut_conv, tuple(input_shape)), (self.shortcut_bn, shape)]
-        return parts
+            layers += [(self.shortcut_conv, tuple(input_shape)), (self.shortcut_bn, shape)]
+        return layers
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         n, *sizes, _ = input_shape
         return (n, *map(strided, sizes, self.strides), self.filters)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        if self.recomputes(training):
-            return self.call_again(x)
-        norms = [norm for conv in self.convs for norm in conv.norms]
+        if self._rematerializes(training):
+            return self._call_again(x)
+        norms = [norm for conv in self.convs for norm in conv._norms]
         if self.shortcut_conv is None:
             affines = fixed_affines(norms, training)
         else:
@@ -146,12 +141,12 @@ class MTBlock(Recomputing, keras.layers.Layer):
         first = self.convs[0]
         if not first.prolonged:
             for conv in self.convs:
-                x = conv.whole(x, [next(affines)])
+                x = conv._whole(x, [next(affines)])
             return x
-        parts = ops.split(x, [first.local_channels], axis=-1)
+        branches = ops.split(x, [first.local_channels], axis=-1)
         for conv in self.convs:
-            parts = conv.branches(*parts, [next(affines) for _ in conv.norms], training)
-        return ops.concatenate(parts, axis=-1)
+            branches = conv._branches(*branches, [next(affines) for _ in conv._norms], training)
+        return ops.concatenate(branches, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -164,5 +159,5 @@ class MTBlock(Recomputing, keras.layers.Layer):
             "pooling": self.pooling,
             "frame_selection": self.frame_selection,
             "synchronized": self.synchronized,
-            "recompute": self.recompute,
+            "remat": self.remat,
         }

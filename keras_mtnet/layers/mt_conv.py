@@ -8,58 +8,63 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import (
-    BN_EPSILON,
-    BN_MOMENTUM,
+from keras_mtnet.layers.batch_norm import Affine, conv_norm, fixed_affines
+from keras_mtnet.layers.convolutions import ClipConv3D, PointwiseConv3D
+from keras_mtnet.layers.defaults import batch_norm, he_fan_out
+from keras_mtnet.layers.shapes import (
     check_channels_last,
     check_clip_shape,
     halved,
-    he_fan_out,
     sizes,
     strided,
     triple,
 )
-from keras_mtnet.layers.conv_norm import Affine, conv_norm, fixed_affines
-from keras_mtnet.layers.convolutions import ClipConv3D, PointwiseConv3D
 from keras_mtnet.layers.soft_pool import SoftPool
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
-from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool, WindowPooling
+from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool
 
 POOLINGS = {"soft": SoftPool, "avg": AveragePool, "max": MaxPool, "stochastic": StochasticPool}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class MTConv(keras.layers.Layer):
-    """A drop-in for Conv3D (padding "same", no bias) + BatchNormalization + activation.
+    """Replaces Conv3D (padding "same", no bias) + BatchNormalization + activation (eqs. 1-4).
 
-    Channels are split by `ratio`, on the input and on the filters. The local branch convolves its
-    part as it is; the prolonged branch convolves its part at half the size and half the frames,
-    reads the local branch's result through a 1x1x1 convolution, and is interpolated back:
+    A share `ratio` of the channels goes through an ordinary 3-D convolution (local branch). The
+    rest are pooled 2x2 and reduced to the frames least similar to their neighbors (prolonged
+    branch), so their kernels cover twice the space and time. The prolonged branch also reads the
+    result of the local one, and is interpolated back:
 
         a_L = ReLU(BN(conv_k(x_L)))
         z_P = BN(conv_k(down(x_P))) + BN(conv_1x1x1(down(a_L)))
         y   = activation(concat(BN(conv_k(x_L)), resize(z_P)))
 
-    where `down` pools each frame 2x2 and then keeps the frames that differ most.
+    where `down` is pooling and frame selection.
 
     Args:
         filters: output channels.
         kernel_size: int or (frames, height, width).
         strides: int or three.
-        ratio: share of the channels in the local branch, 0 < ratio <= 1 (7/8 in the paper). 1
-            leaves exactly Conv3D + BatchNormalization + activation.
-        activation: applied to both parts of the result; the connection from the local to the
-            prolonged branch reads a ReLU in any case.
+        ratio: share of the channels in the local branch, of the input and of the filters,
+            0 < ratio <= 1 (7/8 in the paper). 1 leaves exactly Conv3D + BatchNormalization +
+            activation.
+        activation: applied to both branches; the connection from the local to the prolonged branch
+            reads a ReLU in any case.
         pooling: `"soft"`, `"avg"`, `"max"` or `"stochastic"` (Table VI(c)).
         frame_selection: halve time by triplet cosine selection; False pools frames with the same
             operator (the symmetric variants of Table VI(c)).
         synchronized: compute batch statistics over all replicas of a `tf.distribute` strategy.
 
-    Input `(N, T, H, W, C)`, output `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
+    Input: `(N, T, H, W, C)`. Output: `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
 
     Raises:
         ValueError: for arguments outside these choices, or where a branch would have no channel.
+
+    Example:
+
+    >>> MTConv(32, strides=(1, 2, 2))(keras.ops.ones((1, 8, 16, 16, 24))).shape
+    TensorShape([1, 8, 8, 8, 32])
     """
 
     def __init__(
@@ -89,16 +94,17 @@ class MTConv(keras.layers.Layer):
 
         local, prolonged = split_channels(filters, ratio, "filters")
         self.local_conv = self._conv(local, self.kernel_size, self.strides, "local_conv")
-        self.local_bn = self._batch_norm("local_bn")
+        self.local_bn = batch_norm("local_bn", synchronized, self.dtype_policy)
         self.prolonged = prolonged > 0
         if self.prolonged:
             self.prolonged_conv = self._conv(
                 prolonged, self.kernel_size, self.strides, "prolonged_conv"
             )
-            self.prolonged_bn = self._batch_norm("prolonged_bn")
+            self.prolonged_bn = batch_norm("prolonged_bn", synchronized, self.dtype_policy)
             self.lateral_conv = self._conv(prolonged, (1, 1, 1), (1, 1, 1), "lateral_conv")
-            self.lateral_bn = self._batch_norm("lateral_bn")
-            self.pool = self._pool()
+            self.lateral_bn = batch_norm("lateral_bn", synchronized, self.dtype_policy)
+            window = (1, 2, 2) if frame_selection else (2, 2, 2)
+            self.pool = POOLINGS[pooling](window, dtype=self.dtype_policy, name="pool")
             self.selection = None
             if frame_selection:
                 self.selection = TripletCosineSelection(dtype=self.dtype_policy, name="selection")
@@ -118,44 +124,33 @@ class MTConv(keras.layers.Layer):
             name=name,
         )
 
-    def _batch_norm(self, name: str) -> keras.layers.BatchNormalization:
-        return keras.layers.BatchNormalization(
-            momentum=BN_MOMENTUM,
-            epsilon=BN_EPSILON,
-            synchronized=self.synchronized,
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def _pool(self) -> WindowPooling:
-        window = (1, 2, 2) if self.frame_selection else (2, 2, 2)
-        return POOLINGS[self.pooling](window, dtype=self.dtype_policy, name="pool")
-
-    def parts(self, input_shape: Sequence[int | None]) -> list[tuple[keras.layers.Layer, tuple]]:
-        """Lists each convolution and normalisation with the shape of what it receives."""
+    def inner_layers(
+        self, input_shape: Sequence[int | None]
+    ) -> list[tuple[keras.layers.Layer, tuple]]:
+        """Each convolution and normalization, with the shape of what it receives."""
         n, *spans, channels = input_shape
         split_channels(self.filters, self.ratio, "filters")
         local, prolonged = split_channels(channels, self.ratio, "input channels")
         local_shape = (n, *spans, local)
         local_output = self.local_conv.compute_output_shape(local_shape)
-        parts = [(self.local_conv, local_shape), (self.local_bn, local_output)]
+        layers = [(self.local_conv, local_shape), (self.local_bn, local_output)]
         if self.prolonged:
             small = (n, *map(halved, spans), prolonged)
             output = self.prolonged_conv.compute_output_shape(small)
             lateral = (n, *map(halved, local_output[1:4]), local_output[4])
             lateral_output = self.lateral_conv.compute_output_shape(lateral)
-            parts += [
+            layers += [
                 (self.prolonged_conv, small),
                 (self.prolonged_bn, output),
                 (self.lateral_conv, lateral),
                 (self.lateral_bn, lateral_output),
             ]
-        return parts
+        return layers
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         check_clip_shape(input_shape, "MTConv")
         self.local_channels, _ = split_channels(input_shape[-1], self.ratio, "input channels")
-        for layer, shape in self.parts(input_shape):
+        for layer, shape in self.inner_layers(input_shape):
             layer.build(shape)
         self.built = True
 
@@ -164,35 +159,35 @@ class MTConv(keras.layers.Layer):
         return (n, *map(strided, spans, self.strides), self.filters)
 
     @property
-    def norms(self) -> list[keras.layers.BatchNormalization]:
-        """The normalisations, in the order in which `parts` lists them."""
+    def _norms(self) -> list[keras.layers.BatchNormalization]:
+        """The normalizations, in the order of `inner_layers`."""
         if not self.prolonged:
             return [self.local_bn]
         return [self.local_bn, self.prolonged_bn, self.lateral_bn]
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        affines = fixed_affines(self.norms, training)
+        affines = fixed_affines(self._norms, training)
         if not self.prolonged:
-            return self.whole(x, affines)
+            return self._whole(x, affines)
         x = ops.split(x, [self.local_channels], axis=-1)
-        return ops.concatenate(self.branches(*x, affines, training), axis=-1)
+        return ops.concatenate(self._branches(*x, affines, training), axis=-1)
 
-    def whole(self, x: Any, affines: Sequence[Affine | None]) -> Any:
-        """Computes the result where there is no prolonged branch."""
+    def _whole(self, x: Any, affines: Sequence[Affine | None]) -> Any:
+        """The result where there is no prolonged branch."""
         return self.activation(conv_norm(self.local_conv, self.local_bn, x, *affines))
 
-    def branches(
+    def _branches(
         self,
         x_local: Any,
         x_prolonged: Any,
         affines: Sequence[Affine | None],
         training: bool | None,
     ) -> tuple[Any, Any]:
-        """Computes both parts of the result from both parts of the input.
+        """Channels of both branches from channels of both.
 
-        A chain of these layers splits and joins the channels at the same place, so it can hand the
-        parts on as they are (`MTBlock` does): splitting and joining copies the whole clip. In the
-        same way it computes the `fixed_affines` of all its layers together.
+        A chain of these layers (`MTBlock`) hands them on as they are, since it splits and joins
+        all clips at the same channel, and either copies the clip. For the same reason it computes
+        the `fixed_affines` of all its layers together.
         """
         of_local, of_prolonged, of_lateral = affines
         local = conv_norm(self.local_conv, self.local_bn, x_local, of_local)
@@ -208,23 +203,23 @@ class MTConv(keras.layers.Layer):
         return a_local, a_prolonged
 
     def _down_both(self, x: Any, a: Any, training: bool | None) -> list[Any]:
-        """`_down` of both, in one go where they do not differ in size nor in the frames kept.
+        """`_down` of both, at once where they have the same size and keep the same frames.
 
-        The clips are then small, and what costs is the number of operations.
+        The clips are then small, and the number of operations is what costs.
         """
         t = x.shape[1]
-        chooses = self.selection is not None and t != 1 and self.selection.fixed_frames(t) is None
+        chooses = self.selection is not None and t != 1 and self.selection._fixed_frames(t) is None
         if chooses or None in x.shape[1:4] or x.shape[1:4] != a.shape[1:4]:
             return [self._down(x, training), self._down(a, training)]
         both = self._down(ops.concatenate([x, a], axis=-1), training)
         return ops.split(both, [x.shape[-1]], axis=-1)
 
     def _down(self, x: Any, training: bool | None) -> Any:
-        """Half the rows and columns by pooling, half the frames by selection."""
+        """Halves rows and columns by pooling and frames by selection."""
         if self.selection is None:
             return self.pool(x, training=training)
         # Frames that are dropped whatever they hold need no pooling.
-        if self.selection.fixed_frames(x.shape[1]) is not None:
+        if self.selection._fixed_frames(x.shape[1]) is not None:
             return self.pool(self.selection(x), training=training)
         return self.selection(self.pool(x, training=training))
 
@@ -243,7 +238,7 @@ class MTConv(keras.layers.Layer):
 
 
 def split_channels(channels: int, ratio: float, what: str) -> tuple[int, int]:
-    """Returns (local, prolonged) channels: `floor(ratio * channels)` and the rest (eq. 1).
+    """Numbers of local and prolonged channels: `floor(ratio * channels)` and the rest (eq. 1).
 
     Args:
         channels: channels to split.
@@ -252,6 +247,11 @@ def split_channels(channels: int, ratio: float, what: str) -> tuple[int, int]:
 
     Raises:
         ValueError: if ratio is outside 0 < ratio <= 1 or a branch would get no channel.
+
+    Example:
+
+    >>> split_channels(24, 7 / 8, "filters")
+    (21, 3)
     """
     if not 0 < ratio <= 1:
         raise ValueError(

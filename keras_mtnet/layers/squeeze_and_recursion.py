@@ -1,4 +1,4 @@
-"""Squeeze and recursion: a gate a frame and channel from recurrent cells (eqs. 8-11)."""
+"""Squeeze and recursion: a gate per frame and channel from recurrent cells (eqs. 8-11)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import check_clip_shape
 from keras_mtnet.layers.recurrence import CELLS, Recurrence
+from keras_mtnet.layers.shapes import check_clip_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class SqueezeAndRecursion(keras.layers.Layer):
-    """Multiplies a clip by what recurrent layers make of its spatial means.
+    """Multiplies a clip by what recurrent layers make of its spatial means (eqs. 8-11).
 
     The clip is averaged over rows and columns to `(N, T, C)`, passed through `num_layers`
     recurrent layers of C units, and multiplied by the result, which is the same for all positions
@@ -22,10 +22,15 @@ class SqueezeAndRecursion(keras.layers.Layer):
         cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"` (Table VI(b)).
         num_layers: how many recurrent layers.
 
-    Input and output `(N, T, H, W, C)`.
+    Input and output: `(N, T, H, W, C)`.
 
     Raises:
         ValueError: for an unknown cell, `num_layers` below 1, or input that is not 5-D.
+
+    Example:
+
+    >>> SqueezeAndRecursion("lstm")(keras.ops.ones((1, 8, 4, 4, 24))).shape
+    TensorShape([1, 8, 4, 4, 24])
     """
 
     def __init__(self, cell: str = "gru", num_layers: int = 2, **kwargs: Any):
@@ -41,14 +46,16 @@ class SqueezeAndRecursion(keras.layers.Layer):
             for i in range(num_layers)
         ]
 
-    def parts(self, input_shape: Sequence[int | None]) -> list[tuple[keras.layers.Layer, tuple]]:
-        """Lists the recurrent layers with the shape of what they receive."""
+    def inner_layers(
+        self, input_shape: Sequence[int | None]
+    ) -> list[tuple[keras.layers.Layer, tuple]]:
+        """The recurrent layers, with the shape of what they receive."""
         n, t, _, _, c = input_shape
         return [(layer, (n, t, c)) for layer in self.recurrences]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         check_clip_shape(input_shape, "SqueezeAndRecursion")
-        for layer, shape in self.parts(input_shape):
+        for layer, shape in self.inner_layers(input_shape):
             layer.build(shape)
         self.built = True
 

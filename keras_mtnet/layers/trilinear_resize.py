@@ -1,14 +1,15 @@
-"""Trilinear interpolation of clips: time as a matrix product, then each frame as an image."""
+"""Trilinear interpolation of clips: frames by a matrix product, then each frame as an image."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 
 def trilinear_resize(x: Any, sizes: Sequence[Any]) -> Any:
-    """Resizes a clip with half-pixel centres, no antialiasing and clamped edges.
+    """Resizes a clip with half-pixel centers, no antialiasing and clamped edges.
 
     Args:
         x: tensor `(N, T, H, W, C)`.
@@ -16,10 +17,16 @@ def trilinear_resize(x: Any, sizes: Sequence[Any]) -> Any:
 
     Returns:
         Tensor `(N, *sizes, C)` of the same dtype. An axis that keeps its length is left alone.
+
+    Example:
+
+    >>> trilinear_resize(ops.ones((1, 4, 7, 7, 8)), (8, 14, 14)).shape
+    TensorShape([1, 8, 14, 14, 8])
     """
     # Time first: the matrix product then meets few pixels, and frames are cheap to resize.
     x = _resize_axis(x, 1, sizes[0])
-    if None in x.shape[2:4] or not all(isinstance(size, int) for size in sizes[1:]):
+    known = None not in x.shape[2:4] and all(isinstance(size, int) for size in sizes[1:])
+    if not known or keras.backend.standardize_dtype(x.dtype) == "float64":  # images: float32
         return _resize_axis(_resize_axis(x, 3, sizes[2]), 2, sizes[1])
     return _resize_frames(x, sizes[1:])
 
@@ -40,7 +47,7 @@ def _resize_axis(x: Any, axis: int, size: Any) -> Any:
     if isinstance(old, int) and isinstance(size, int):
         if old == size:
             return x
-        matrix = ops.convert_to_tensor(interpolation_matrix(size, old).astype("float32"))
+        matrix = ops.convert_to_tensor(interpolation_matrix(size, old), x.dtype)
     else:
         matrix = _interpolation_tensor(size, old)
     # (M, old, rest) with the axes before folded to M and those after to rest

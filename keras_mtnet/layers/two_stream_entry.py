@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import check_clip_shape
 from keras_mtnet.layers.mt_conv import split_channels
+from keras_mtnet.layers.shapes import check_clip_shape
 from keras_mtnet.layers.similar_frame_selection import SimilarFrameSelection
 from keras_mtnet.layers.window_pooling import AveragePool
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import triple
-from keras_mtnet.layers.recompute import Recomputing
+from keras_mtnet.layers.remat import Remat
+from keras_mtnet.layers.shapes import triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.two_stream_mt_conv import (
@@ -21,7 +21,7 @@ SMALLEST = 3  # rows and columns that the shortcut of the prolonged stream start
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
+class TwoStreamMTBlock(Remat, keras.layers.Layer):
     """Four convolutions of two streams, a gate on each stream, and a shortcut.
 
     The convolutions (`TwoStreamMTConv`) are 1x1x1 to `filters`, 1x1x1 back to the input's
@@ -36,7 +36,7 @@ class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
         strides: int or (frames, height, width), of the 3x3x3 convolution.
         ratio, synchronized: as in `TwoStreamMTConv`.
         cell: as in `SqueezeAndRecursion`.
-        recompute: as in `MTBlock`.
+        remat: as in `MTBlock`.
 
     Input and output as in `TwoStreamMTConv`.
 
@@ -51,7 +51,7 @@ class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
         ratio: float = 7 / 8,
         cell: str = "gru",
         synchronized: bool = False,
-        recompute: bool = False,
+        remat: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -60,7 +60,7 @@ class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
         self.ratio = ratio
         self.cell = cell
         self.synchronized = synchronized
-        self.recompute = recompute
+        self.remat = remat
         self.gates = [
             SqueezeAndRecursion(cell, dtype=self.dtype_policy, name=name)
             for name in ("local_gate", "prolonged_gate")
@@ -89,11 +89,11 @@ class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
             self._conv(self.filters, "conv3", kernel_size=3, strides=self.strides),
             self._conv(self.filters, "conv4", kernel_size=1 if self.shortcut else (1, 3, 3)),
         ]
-        for layer, shape in self.parts(input_shape):
+        for layer, shape in self.inner_layers(input_shape):
             layer.build(shape)
         self.built = True
 
-    def parts(self, input_shape: Shapes) -> list[tuple[keras.layers.Layer, Any]]:
+    def inner_layers(self, input_shape: Shapes) -> list[tuple[keras.layers.Layer, Any]]:
         """Lists the layers inside with the shape, or both shapes, of what each receives."""
         parts, shapes = [], [tuple(shape) for shape in input_shape]
         for conv in self.convs:
@@ -111,8 +111,8 @@ class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
         return strided_streams(input_shape, self.filters, self.ratio, self.strides)
 
     def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
-        if self.recomputes(training):
-            return self.call_again(inputs)
+        if self._rematerializes(training):
+            return self._call_again(inputs)
         x = inputs
         for conv in self.convs[:-1]:
             x = [ops.relu(stream) for stream in conv(x, training=training)]
@@ -133,7 +133,7 @@ class TwoStreamMTBlock(Recomputing, keras.layers.Layer):
             "ratio": self.ratio,
             "cell": self.cell,
             "synchronized": self.synchronized,
-            "recompute": self.recompute,
+            "remat": self.remat,
         }
 
 

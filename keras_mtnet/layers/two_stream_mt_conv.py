@@ -6,18 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import (
-    BN_EPSILON,
-    BN_MOMENTUM,
-    check_channels_last,
-    check_clip_shape,
-    he_fan_out,
-    strided,
-    triple,
-)
-from keras_mtnet.layers.centred_conv import CentredConv3D
-from keras_mtnet.layers.convolutions import PointwiseConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
+from keras_mtnet.layers.defaults import BN_EPSILON, BN_MOMENTUM, he_fan_out
 from keras_mtnet.layers.mt_conv import split_channels
+from keras_mtnet.layers.shapes import check_channels_last, check_clip_shape, strided, triple
 from keras_mtnet.layers.similar_frame_selection import SimilarFrameSelection
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.window_pooling import AveragePool
@@ -89,7 +81,7 @@ class TwoStreamMTConv(keras.layers.Layer):
     def _conv(
         self, filters: int, kernel_size: tuple[int, ...], strides: tuple[int, ...], name: str
     ) -> keras.layers.Layer:
-        conv = PointwiseConv3D if kernel_size == (1, 1, 1) else CentredConv3D
+        conv = PointwiseConv3D if kernel_size == (1, 1, 1) else CenteredConv3D
         return conv(
             filters,
             kernel_size=kernel_size,
@@ -110,7 +102,7 @@ class TwoStreamMTConv(keras.layers.Layer):
             name=name,
         )
 
-    def parts(self, input_shape: Shapes) -> list[tuple[keras.layers.Layer, Shape]]:
+    def inner_layers(self, input_shape: Shapes) -> list[tuple[keras.layers.Layer, Shape]]:
         """Lists each convolution and normalisation with the shape of what it receives."""
         local, prolonged = map(tuple, input_shape)
         local_output = self.local_conv.compute_output_shape(local)
@@ -131,7 +123,7 @@ class TwoStreamMTConv(keras.layers.Layer):
     def build(self, input_shape: Shapes) -> None:
         for shape in input_shape:
             check_clip_shape(shape, "TwoStreamMTConv")
-        for layer, shape in self.parts(input_shape):
+        for layer, shape in self.inner_layers(input_shape):
             layer.build(shape)
         self.built = True
 

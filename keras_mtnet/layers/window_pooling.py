@@ -10,7 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import check_clip_shape, triple
+from keras_mtnet.layers.numerics import at_least_float32
+from keras_mtnet.layers.shapes import check_clip_shape, triple
 
 
 class WindowPooling(keras.layers.Layer):
@@ -48,11 +49,11 @@ class WindowPooling(keras.layers.Layer):
         return (n, *(None if s is None else self._length(s, i) for i, s in enumerate(sizes)), c)
 
     def call(self, x: Any, training: bool = False) -> Any:
-        x = ops.cast(x, "float32")  # exponents and sums overflow in float16
-        y = self.pool(*self._windows(x), training=training)
+        x = at_least_float32(x)
+        y = self._reduce(*self._windows(x), training=training)
         return ops.cast(self._unfold(y, x), self.compute_dtype)
 
-    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+    def _reduce(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
         """Reduces the windows.
 
         Args:
@@ -166,7 +167,7 @@ class WindowPooling(keras.layers.Layer):
 class AveragePool(WindowPooling):
     """Mean of each window (Table VI(c))."""
 
-    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+    def _reduce(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
         if weights is None:
             return total(taps) / len(taps)
         return weighted_sum(taps, weights) / sum(weights)
@@ -176,7 +177,7 @@ class AveragePool(WindowPooling):
 class MaxPool(WindowPooling):
     """Maximum of each window (Table VI(c))."""
 
-    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+    def _reduce(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
         return maximum(taps)  # places outside repeat a value of the same window
 
 
@@ -197,7 +198,7 @@ class StochasticPool(WindowPooling):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def pool(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
+    def _reduce(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
         weights = [1.0] * len(taps) if weights is None else weights
         shares = [ops.relu(tap) * weight for tap, weight in zip(taps, weights, strict=True)]
         total = sum(shares)

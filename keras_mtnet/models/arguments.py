@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.arguments import check_channels_last
+from keras_mtnet.layers.shapes import check_channels_last
 
 
 def check_arguments(

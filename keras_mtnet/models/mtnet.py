@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from keras_mtnet.layers import MTBlock, TripletCosineSelection
-from keras_mtnet.layers.arguments import BN_EPSILON, BN_MOMENTUM, he_fan_out
 from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.defaults import BN_EPSILON, BN_MOMENTUM, he_fan_out
 from keras_mtnet.models.arguments import check_arguments, clip_input, finish
 from keras_mtnet.models.configs import (
     CLASSES,
@@ -108,7 +108,7 @@ def MTNet(
                 pooling=branch_pooling,
                 frame_selection=frame_selection,
                 synchronized=synchronized,
-                recompute=recompute,
+                remat=recompute,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(x)

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.arguments import BN_EPSILON, BN_MOMENTUM, he_fan_out
-from keras_mtnet.layers.centred_conv import CentredConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D
+from keras_mtnet.layers.defaults import BN_EPSILON, BN_MOMENTUM, he_fan_out
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.two_stream_entry import TwoStreamEntry
 from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
@@ -82,7 +82,7 @@ def ReleasedMTNet(
                 ratio=ratio,
                 cell=cell,
                 synchronized=synchronized,
-                recompute=recompute,
+                remat=recompute,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(streams)
@@ -101,7 +101,7 @@ def ReleasedMTNet(
 
 def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
     """A strided convolution: (N, T, H, W, 3) to (N, T, H/2, W/2, filters)."""
-    x = CentredConv3D(
+    x = CenteredConv3D(
         filters,
         (3, 7, 7),
         strides=(1, 2, 2),

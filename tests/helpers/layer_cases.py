@@ -58,7 +58,7 @@ LAYERS = {
             "pooling": "avg",
             "frame_selection": False,
             "synchronized": SYNCHRONIZED,
-            "recompute": True,
+            "remat": True,
         },
     ),
 }
@@ -79,7 +79,7 @@ def make(case, **more):
     layer_class, arguments = LAYERS[case]
     layer = layer_class(**arguments, **more)
     layer.build(SHAPE)
-    reference.randomise(layer)
+    reference.randomize(layer)
     return layer
 
 

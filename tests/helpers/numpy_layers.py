@@ -1,7 +1,7 @@
 """The layers of MTNets in NumPy and float64: the references the tests compare with.
 
 Written from the formulas, one loop a sum, without any function of the package or of Keras. Each
-takes the layer itself where it needs weights; batch normalisation uses batch statistics where
+takes the layer itself where it needs weights; batch normalization uses batch statistics where
 `training` is set.
 """
 
@@ -17,7 +17,7 @@ def values(weight):
     return np.asarray(weight, "float64")
 
 
-def randomise(layer, seed=0, scale=0.5):
+def randomize(layer, seed=0, scale=0.5):
     """Gives every weight of a layer or model random values; variances and scales are positive."""
     rng = np.random.default_rng(seed)
     for weight in layer.weights:

@@ -21,7 +21,7 @@ def test_pointwise_equals_conv3d(strides, use_bias):
     plain = keras.layers.Conv3D(4, 1, strides, "same", use_bias=use_bias, activation="relu")
     plain.build(x.shape)
     ours.build(x.shape)
-    reference.randomise(plain)
+    reference.randomize(plain)
     ours.set_weights(plain.get_weights())
     assert ours.compute_output_shape(x.shape) == plain.compute_output_shape(x.shape)
     np.testing.assert_allclose(ours(x), plain(x), rtol=1e-5, atol=1e-5)
@@ -50,7 +50,7 @@ def test_temporal_depthwise_is_a_convolution_of_each_channel(frames, kernel_size
     x = clip(2, frames, 3, 4, 6)
     layer = TemporalDepthwiseConv3D(kernel_size)
     layer.build(x.shape)
-    reference.randomise(layer)
+    reference.randomize(layer)
     kernel = reference.values(layer.kernel)
     assert kernel.size == kernel_size * 6  # one kernel a channel and no bias
     kernel = kernel.reshape(kernel_size, 6)
@@ -66,7 +66,7 @@ def test_temporal_depthwise_gradient():
     """Slopes along random directions, of the clip and of the kernel, by differences in float64."""
     x, layer = clip(2, 5, 3, 3, 4), TemporalDepthwiseConv3D(5)
     layer.build(x.shape)
-    reference.randomise(layer)
+    reference.randomize(layer)
     upstream, variable = clip(*x.shape, seed=1), tf.Variable(x)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(variable) * upstream)

@@ -17,7 +17,7 @@ def clip(*shape, seed=0):
 def random_block(shape, *arguments, **options):
     block = MTBlock(*arguments, **options)
     block.build(shape)
-    reference.randomise(block, scale=0.7)
+    reference.randomize(block, scale=0.7)
     return block
 
 

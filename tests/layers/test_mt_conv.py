@@ -19,7 +19,7 @@ def clip(*shape, seed=0):
 def random_mt_conv(shape, **arguments):
     layer = MTConv(**arguments)
     layer.build(shape)
-    reference.randomise(layer)
+    reference.randomize(layer)
     return layer
 
 
@@ -97,7 +97,7 @@ def test_ratio_1_is_conv3d_batch_norm_activation(activation, training):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_training_normalises_by_the_batch_and_moves_the_statistics():
+def test_training_normalizes_by_the_batch_and_moves_the_statistics():
     shape = (3, 6, 6, 6, 8)
     layer = random_mt_conv(shape, filters=8, ratio=1 / 2)
     x = clip(*shape)

@@ -92,7 +92,7 @@ def test_equals_numpy_and_recurrence(units, frames):
     x = np.random.default_rng(0).normal(size=(2, frames, units)).astype("float32")
     recurrence = Recurrence("peephole_lstm")
     recurrence.build(x.shape)
-    reference.randomise(recurrence)
+    reference.randomize(recurrence)
     sequence = keras.layers.RNN(recurrence.cell, return_sequences=True)(x)
     expected = reference.recurrence(x, "peephole_lstm", recurrence.cell)
     np.testing.assert_allclose(sequence, expected, rtol=1e-4, atol=1e-5)

@@ -26,7 +26,7 @@ def sequence(frames, batch=3):
 def random_recurrence(cell):
     layer = Recurrence(cell)
     layer.build((None, None, CHANNELS))
-    reference.randomise(layer)
+    reference.randomize(layer)
     return layer
 
 

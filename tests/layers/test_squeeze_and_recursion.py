@@ -17,7 +17,7 @@ def clip(*shape, seed=0):
 def random_layer(shape, *arguments, **options):
     layer = SqueezeAndRecursion(*arguments, **options)
     layer.build(shape)
-    reference.randomise(layer)
+    reference.randomize(layer)
     return layer
 
 

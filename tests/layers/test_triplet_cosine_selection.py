@@ -53,7 +53,7 @@ def test_edges():
 
 
 def test_the_first_and_last_frame_do_not_compete():
-    """They differ most from their neighbours, and stay out where there are enough others."""
+    """They differ most from their neighbors, and stay out where there are enough others."""
     x = frames_of([[-9, 0], [1, 0], [1, 0.1], [1, 0.3], [1, 0.2], [-9, 9]])
     kept = np.array(TripletCosineSelection()(x))
     np.testing.assert_array_equal(kept, reference.select_frames(x).astype("float32"))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtnet.layers.centred_conv import CentredConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D
 from keras_mtnet.layers.similar_frame_selection import SimilarFrameSelection
 from keras_mtnet.layers.two_stream_entry import TwoStreamEntry
 from keras_mtnet.layers.two_stream_mt_conv import TwoStreamMTConv
@@ -100,18 +100,18 @@ def test_entry(size):
 
 @pytest.mark.parametrize("sizes", [(4, 8, 8), (5, 7, 9)])
 @pytest.mark.parametrize("strides", [1, 2, (1, 2, 2)])
-def test_centred_convolution(sizes, strides):
-    """Windows are centred on every stride-th position from the first: a dense result, skipped."""
-    conv = CentredConv3D(3, 3, strides=strides, use_bias=False)
+def test_centered_convolution(sizes, strides):
+    """Windows are centered on every stride-th position from the first: a dense result, skipped."""
+    conv = CenteredConv3D(3, 3, strides=strides, use_bias=False)
     x = some((2, *sizes, 4))
     y = np.asarray(conv(x))
-    dense = CentredConv3D(3, 3, use_bias=False)
+    dense = CenteredConv3D(3, 3, use_bias=False)
     dense.build(x.shape)
     dense.kernel.assign(conv.kernel)
     t, h, w = conv.strides
     np.testing.assert_allclose(y, np.asarray(dense(x))[:, ::t, ::h, ::w], rtol=1e-4, atol=1e-5)
     assert conv.compute_output_shape(x.shape) == y.shape
-    assert CentredConv3D.from_config(conv.get_config()).padding == "same"
+    assert CenteredConv3D.from_config(conv.get_config()).padding == "same"
 
 
 def test_streams_need_a_ratio_below_one():

@@ -44,7 +44,7 @@ def network(cell):
     """One stage of one block, small because JAX compiles every operation it meets."""
     options = {"head_filters": 12, "head_units": 16, "ratio": 0.5, "cell": cell, "classes": 5}
     model = models.MTNet((8,), (1,), input_shape=(8, 12, 12, 3), stem_filters=8, **options)
-    reference.randomise(model, scale=0.7)
+    reference.randomize(model, scale=0.7)
     return model
 
 
@@ -53,7 +53,7 @@ def released():
     block = TwoStreamMTBlock(16, strides=2)
     streams = TwoStreamEntry(ratio=0.5)(keras.ops.abs(clip((2, 8, 11, 12, 8))))
     block.build([stream.shape for stream in streams])
-    reference.randomise(block, scale=0.7)
+    reference.randomize(block, scale=0.7)
     return keras.ops.concatenate([keras.ops.mean(y, (1, 2, 3)) for y in block(streams)], -1)
 
 
@@ -62,7 +62,7 @@ def trained(layer):
     inputs = keras.Input((8, 6, 6, 8))
     x = layer(inputs)
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling3D()(x))
-    reference.randomise(model, scale=0.7)
+    reference.randomize(model, scale=0.7)
     model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
     model.train_on_batch(clip((3, 8, 6, 6, 8)), np.ones((3, 8), "float32"))
     return np.concatenate([np.ravel(keras.ops.convert_to_numpy(w)) for w in model.weights])
@@ -76,7 +76,7 @@ def main(path):
         results[f"network/{cell}"] = network(cell)(clip((2, 8, 12, 12, 3)))
     results["released"] = released()
     results["trained"] = trained(layers.MTConv(8, ratio=0.5))
-    results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, recompute=True))
+    results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, remat=True))
     pixels = keras.ops.convert_to_tensor(np.arange(12, dtype="uint8").reshape(4, 3))
     results["preprocessed"] = mt.preprocess_input(pixels)
     np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})

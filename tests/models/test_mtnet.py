@@ -35,7 +35,7 @@ def clip(*shape, seed=0):
 def model():
     """A narrow network with random weights, for any clip."""
     model = narrow(input_shape=None)
-    reference.randomise(model)
+    reference.randomize(model)
     return model
 
 
@@ -43,7 +43,7 @@ def model():
 def deeper():
     """As `model`, with a second block in its second stage."""
     model = narrow(input_shape=None, stage_depths=(1, 2))
-    reference.randomise(model)
+    reference.randomize(model)
     return model
 
 
@@ -69,14 +69,14 @@ def test_equals_numpy(deeper, frames, size):
 )
 def test_options_equal_numpy(options):
     model, x = narrow(**options), clip(2, *CLIP)
-    reference.randomise(model, scale=0.7)
+    reference.randomize(model, scale=0.7)
     np.testing.assert_allclose(model(x), reference.mtnet(x, model), rtol=1e-3, atol=1e-5)
 
 
 def test_sizes_may_change_from_batch_to_batch(model):
     assert model.input_shape == (None, None, None, None, 3)
     short = narrow(input_shape=None, stage_filters=(6,), stage_depths=(1,))
-    reference.randomise(short)
+    reference.randomize(short)
     predict = tf.function(short, input_signature=[tf.TensorSpec((None, None, None, None, 3))])
     for batch, frames, size in ((2, 8, 16), (1, 5, 19), (3, 1, 1)):
         x = clip(batch, frames, size, size, 3)
@@ -106,7 +106,7 @@ def test_half_precision(policy, error):
     half = narrow(input_shape=(4, 16, 16, 3), dtype=policy)
     assert half.get_layer("stage1_block1").compute_dtype == policy.removeprefix("mixed_")
     x = clip(2, 4, 16, 16, 3)
-    reference.randomise(full)
+    reference.randomize(full)
     half.set_weights(full.get_weights())
     y = half(x)
     assert y.dtype == "float32"
@@ -133,7 +133,7 @@ def test_xla_trains_as_without():
     trained = []
     for jit_compile in (False, True):
         copy = narrow(stage_filters=(6,), stage_depths=(1,), input_shape=shape, dropout_rate=0.0)
-        reference.randomise(copy)
+        reference.randomize(copy)
         copy.compile(
             keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=jit_compile
         )

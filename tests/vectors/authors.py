@@ -54,7 +54,7 @@ def narrow(
     return Narrow()
 
 
-def randomise(net: torch.nn.Module, seed: int) -> torch.nn.Module:
+def randomize(net: torch.nn.Module, seed: int) -> torch.nn.Module:
     """Draws what a new network has as zeros and ones: statistics, scales, shifts, counters."""
     draw = torch.Generator().manual_seed(seed)
     ranges = {"running_mean": (-0.2, 0.2), "running_var": (0.5, 1.5), "num_batches_tracked": (1, 9)}

@@ -22,7 +22,7 @@ LABELS = (3, 1)
 def main() -> None:
     module = authors.load(Path(sys.argv[1]) / "network" / "MTnet.py")
     torch.manual_seed(7)
-    net = authors.randomise(authors.narrow(module, FILTERS, DEPTHS, CLASSES), seed=7)
+    net = authors.randomize(authors.narrow(module, FILTERS, DEPTHS, CLASSES), seed=7)
     arrays = {f"weight/{key}": value.numpy() for key, value in net.state_dict().items()}
     for seed, (name, shape) in enumerate(CLIPS.items()):
         clip = authors.clip(seed, *shape)

@@ -6,23 +6,23 @@ import keras
 from keras import ops, tree
 
 
-class Recomputing:
-    """Mixed into a layer, gives it `recompute`: what lies between its input and output is not kept.
+class Remat:
+    """Mixed into a layer, keeps nothing between its input and output if `remat` is set.
 
-    A step of training then needs less memory and computes the layer once more.
+    A training step then needs less memory and computes the layer twice.
 
-    `keras.RematScope` around such a layer would count every batch twice in the moving statistics of
-    its normalisations. Here the second time changes nothing.
+    `keras.RematScope` around such a layer would count every batch twice in the moving statistics
+    of its normalizations. Here the second time changes nothing.
     """
 
-    recompute = False
-    _inside = False  # the call at hand is one whose activations are not kept
+    remat = False
+    _inside = False  # the current call is one whose activations are not kept
 
-    def recomputes(self, training: bool | None) -> bool:
-        """Whether `call` should hand over to `call_again`."""
-        return bool(self.recompute and training and not self._inside)
+    def _rematerializes(self, training: bool | None) -> bool:
+        """Whether `call` should hand over to `_call_again`."""
+        return bool(self.remat and training and not self._inside)
 
-    def call_again(self, inputs: Any) -> Any:
+    def _call_again(self, inputs: Any) -> Any:
         """The result of the layer in training, of which only the inputs are kept."""
         values = tree.flatten(inputs)
         variables = [*self.trainable_variables, *self.non_trainable_variables]

@@ -19,10 +19,10 @@ CASES = {
 }
 
 
-def learn(kind, options, recompute, compiled):
+def learn(kind, options, remat, compiled):
     """One step of each of two batches: losses, gradients and what the layer holds at the end."""
     keras.utils.set_random_seed(0)
-    block = kind(6, strides=(1, 2, 2), recompute=recompute, **options)
+    block = kind(6, strides=(1, 2, 2), remat=remat, **options)
     rng = np.random.default_rng(0)
     inputs = tf.constant(rng.normal(size=(2, *SHAPE)), block.compute_dtype)
 
@@ -50,7 +50,7 @@ def learn(kind, options, recompute, compiled):
 def test_learns_the_same(case, compiled):
     kind, options = CASES[case]
     (kept, state), (again, same_state) = (
-        learn(kind, options, recompute, compiled) for recompute in (False, True)
+        learn(kind, options, remat, compiled) for remat in (False, True)
     )
     tolerance = 2e-2 if case == "half" else 1e-5
     for (loss, gradients), (same_loss, same_gradients) in zip(kept, again, strict=True):
@@ -66,7 +66,7 @@ def test_learns_the_same(case, compiled):
 
 
 def test_nothing_is_computed_twice_without_a_gradient():
-    blocks = [MTBlock(6, ratio=1 / 2, recompute=recompute) for recompute in (False, True)]
+    blocks = [MTBlock(6, ratio=1 / 2, remat=remat) for remat in (False, True)]
     x = np.random.default_rng(0).normal(size=SHAPE).astype("float32")
     for block in blocks:
         block.build(SHAPE)
@@ -77,21 +77,21 @@ def test_nothing_is_computed_twice_without_a_gradient():
 def test_keeps_no_activations(monkeypatch):
     """What a step needs lasts from its forward to its backward half."""
     made = []
-    call = MTConv.branches
+    call = MTConv._branches
 
     def watched(self, *arguments):
         parts = call(self, *arguments)
         made.extend(weakref.ref(part) for part in parts)
         return parts
 
-    monkeypatch.setattr(MTConv, "branches", watched)
+    monkeypatch.setattr(MTConv, "_branches", watched)
     alive = {}
-    for recompute in (False, True):
-        block = MTBlock(6, ratio=1 / 2, recompute=recompute)
+    for remat in (False, True):
+        block = MTBlock(6, ratio=1 / 2, remat=remat)
         made.clear()
         with tf.GradientTape() as tape:
             y = block(tf.ones(SHAPE), training=True)
         assert len(made) == 8  # of four convolutions
-        alive[recompute] = sum(each() is not None for each in made)
+        alive[remat] = sum(each() is not None for each in made)
         assert tape.gradient(y, block.trainable_variables[0].value) is not None
     assert alive[False] >= 6 and alive[True] == 0

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mtnet.layers.batch_statistics import normalise_by_batch
+from keras_mtnet.layers.batch_norm import normalize_by_batch
 
 SHAPE = (2, 4, 6, 6, 5)
 
 
-def results(normalise, x: np.ndarray, weights: np.ndarray, spec: tuple) -> list[np.ndarray]:
-    """Output, gradients of input, scale and centre, and moving statistics after one step."""
+def results(normalize, x: np.ndarray, weights: np.ndarray, spec: tuple) -> list[np.ndarray]:
+    """Output, gradients of input, scale and center, and moving statistics after one step."""
     norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
     norm.build(SHAPE)
     norm.gamma.assign(np.arange(1, 6) / 3)
@@ -21,7 +21,7 @@ def results(normalise, x: np.ndarray, weights: np.ndarray, spec: tuple) -> list[
     def step(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = normalise(norm, x)
+            y = normalize(norm, x)
             loss = tf.reduce_sum(y * weights)
         return [y, *tape.gradient(loss, [x, norm.gamma.value, norm.beta.value])]
 
@@ -34,7 +34,7 @@ def test_equals_keras(spec):
     rng = np.random.default_rng(0)
     x = (rng.standard_normal(SHAPE) * 2 + 1).astype("float32")
     weights = rng.standard_normal(SHAPE).astype("float32")
-    ours = results(normalise_by_batch, x, weights, spec)
+    ours = results(normalize_by_batch, x, weights, spec)
     theirs = results(lambda norm, x: norm(x, training=True), x, weights, spec)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

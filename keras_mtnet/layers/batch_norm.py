@@ -1,0 +1,159 @@
+"""Convolutions followed by batch normalization, with fewer passes over the clip."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mtnet.layers.numerics import at_least_float32, own_gradient
+
+AXES = (0, 1, 2, 3)
+Affine = tuple[Any, Any]
+
+
+def fixed_affines(
+    norms: Sequence[keras.layers.BatchNormalization], training: bool | None
+) -> list[Affine | None]:
+    """What normalizations do where they go by their moving statistics: a scale and a shift.
+
+    They are computed for all layers together: one by one, this would be a third of the graph.
+
+    Args:
+        norms: batch normalizations of one epsilon.
+        training: as in a layer's `call`.
+
+    Returns:
+        For each normalization its scale and shift, `(C,)` in float32 or float64; None where it
+        normalizes by the batch's own statistics.
+
+    Example:
+
+    >>> bn = keras.layers.BatchNormalization(epsilon=1.0)
+    >>> bn.build((None, 3))
+    >>> [(scale, shift)] = fixed_affines([bn], training=False)
+    >>> float(scale[0])  # 1 / sqrt(variance + epsilon)
+    0.7071067690849304
+    """
+    fixed = [norm for norm in norms if not (training and norm.trainable)]
+    if not fixed:
+        return [None] * len(norms)
+
+    def joined(name: str) -> Any:
+        weights = [ops.convert_to_tensor(getattr(norm, name)) for norm in fixed]
+        return ops.concatenate([at_least_float32(weight) for weight in weights])
+
+    scale = joined("gamma") * ops.rsqrt(joined("moving_variance") + fixed[0].epsilon)
+    shift = joined("beta") - joined("moving_mean") * scale
+    if len(fixed) == 1:
+        pairs = iter([(scale, shift)])
+    else:
+        ends = np.cumsum([norm.gamma.shape[0] for norm in fixed])[:-1].tolist()
+        pairs = iter(zip(ops.split(scale, ends), ops.split(shift, ends), strict=True))
+    return [next(pairs) if norm in fixed else None for norm in norms]
+
+
+def conv_norm(
+    conv: keras.layers.Conv3D,
+    norm: keras.layers.BatchNormalization,
+    x: Any,
+    affine: Affine | None,
+) -> Any:
+    """`norm(conv(x))`.
+
+    A fixed normalization is a scale and a shift per channel. The scale goes into the kernel or
+    onto the result, whichever is smaller, which saves a pass over the clip.
+
+    Args:
+        conv: convolution without bias and activation.
+        norm: normalization of its channels.
+        x: clip `(N, T, H, W, C)`.
+        affine: of `fixed_affines`; None to normalize by the batch's own statistics.
+
+    Example:
+
+    >>> conv, bn = keras.layers.Conv3D(4, 1, use_bias=False), keras.layers.BatchNormalization()
+    >>> conv.build((None, 8, 8, 8, 2)), bn.build((None, 8, 8, 8, 4))
+    (None, None)
+    >>> conv_norm(conv, bn, keras.ops.ones((1, 8, 8, 8, 2)), affine=None).shape
+    TensorShape([1, 8, 8, 8, 4])
+    """
+    if affine is None:
+        return normalize_by_batch(norm, conv.convolution_op(x, conv.kernel))
+    scale, shift = (ops.cast(part, x.dtype) for part in affine)
+    positions = conv.compute_output_shape(x.shape)[1:4]
+    if None not in positions and math.prod(positions) > math.prod(conv.kernel.shape[:4]):
+        return conv.convolution_op(x, conv.kernel * scale) + shift
+    return conv.convolution_op(x, conv.kernel) * scale + shift
+
+
+def normalize_by_batch(norm: keras.layers.BatchNormalization, x: Any) -> Any:
+    """`norm(x, training=True)`, moving statistics included.
+
+    The gradient derived from Keras' own formula passes over the clip about twice as often as is
+    needed. Statistics are computed in float32, or float64, in every policy.
+
+    Args:
+        norm: trainable normalization over the last axis, with scale and center.
+        x: clip `(N, T, H, W, C)`.
+
+    Raises:
+        ValueError: for a batch of 0 clips, of which there are no statistics.
+
+    Example:
+
+    >>> bn = keras.layers.BatchNormalization()
+    >>> bn.build((None, 2, 2, 2, 3))
+    >>> y = normalize_by_batch(bn, keras.random.normal((4, 2, 2, 2, 3)))
+    >>> bool(keras.ops.all(keras.ops.abs(keras.ops.mean(y, (0, 1, 2, 3))) < 1e-5))
+    True
+    """
+    if 0 in x.shape:
+        raise ValueError(
+            "Batch normalization cannot be trained on a batch of 0 clips. "
+            f"Received: shape={tuple(x.shape)}"
+        )
+    if norm.synchronized:  # its statistics come from all replicas
+        return norm(x, training=True)
+    x = at_least_float32(x)
+    gamma, beta = (ops.cast(weight, x.dtype) for weight in (norm.gamma, norm.beta))
+    y, mean, variance = _normalizer(norm.epsilon)(x, gamma, beta)
+    for moving, batch in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
+        batch = ops.stop_gradient(batch)
+        moving.assign(moving * norm.momentum + batch * (1.0 - norm.momentum))
+    return ops.cast(y, norm.compute_dtype)
+
+
+def _normalizer(epsilon: float) -> Callable[..., tuple[Any, Any, Any]]:
+    """From a clip, scales and shifts to the normalized clip and its means and variances.
+
+    No gradient flows back through the means and variances that are returned.
+    """
+
+    @own_gradient
+    def normalize(x: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[[Any], Any]]:
+        mean = ops.mean(x, AXES)
+        centered = x - mean
+        variance = ops.mean(ops.square(centered), AXES)
+        inverse = ops.rsqrt(variance + epsilon)
+        scale = inverse * gamma
+
+        def gradient(upstream: Any) -> tuple[Any, Any, Any]:
+            of_beta = ops.sum(upstream, AXES)
+            of_gamma = ops.sum(upstream * centered, AXES) * inverse
+            share = scale / _positions(x)
+            of_x = scale * upstream - (centered * (share * of_gamma * inverse) + share * of_beta)
+            return of_x, of_gamma, of_beta
+
+        return (centered * scale + beta, mean, variance), gradient
+
+    return normalize
+
+
+def _positions(x: Any) -> Any:
+    """Number of values per channel."""
+    if None not in x.shape[:4]:
+        return float(math.prod(x.shape[:4]))
+    return ops.cast(ops.prod(ops.stack(ops.shape(x)[:4])), x.dtype)

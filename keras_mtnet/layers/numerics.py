@@ -1,0 +1,48 @@
+"""Precision, and gradients written by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+
+def at_least_float32(x: Any) -> Any:
+    """`x` in float32, or in float64 if it is: sums and exponents overflow in half precision.
+
+    Example:
+
+    >>> at_least_float32(keras.ops.ones(3, "float16")).dtype
+    tf.float32
+    """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return ops.cast(x, "float64" if dtype == "float64" else "float32")
+
+
+def own_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -> Callable[..., Any]:
+    """Gives a function of tensors the gradient that it returns beside its result.
+
+    `keras.ops.custom_gradient`, with gradients of gradients that are right on every backend.
+    TensorFlow and JAX differentiate what the gradient is made of. PyTorch would take it for
+    constant, so PyTorch derives the gradient from the result itself.
+
+    Args:
+        function: from tensors to `(result, gradient)`. `gradient` maps the gradient of the
+            (first) result to a tuple of the gradients of all arguments.
+
+    Example:
+
+    >>> @own_gradient
+    ... def square(x):
+    ...     return x * x, lambda upstream: (2.0 * x * upstream,)
+    >>> float(square(keras.ops.convert_to_tensor(3.0)))
+    9.0
+    """
+    if keras.backend.backend() == "torch":
+        return lambda *tensors: function(*tensors)[0]
+
+    def with_gradient(*tensors: Any) -> tuple[Any, Callable[..., Any]]:
+        result, gradient = function(*tensors)
+        return result, lambda *upstream: gradient(tree.flatten(upstream)[0])
+
+    return ops.custom_gradient(with_gradient)
