@@ -27,7 +27,7 @@ _NAMES = {
     "evaluate_views": "evaluation",
     "export_savedmodel": "export",
 }
-_MODULES = ("data", "layers", "models", "training", "video")
+_MODULES = ("callbacks", "data", "layers", "models", "optimizers", "training", "video")
 
 __all__ = [*sorted(_NAMES), *_MODULES]
 

@@ -10,7 +10,6 @@ from typing import Any
 _NAMES = {
     "Recipe": "recipe",
     "RECIPES": "recipe",
-    "LayerwiseSGD": "optimizer",
     "RunConfig": "run_folder",
     "default_picture": "rehearsal",
     "dry_run": "rehearsal",

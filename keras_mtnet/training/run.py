@@ -482,7 +482,8 @@ def _finish(model: keras.Model, recipe: Recipe, output: Path, workers: Workers) 
     """Writes the network for use: without its optimizer, for clips of the recipe's shape."""
     if recipe.ema:
         inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        inner.take_averages(model.trainable_variables)
+        inner.average_at_end = True
+        inner.finalize_variable_values(model.trainable_variables)
     if not workers.is_chief:
         return
     with workers.alone(), dtype_policy(recipe.precision):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtnet.training import LayerwiseSGD
+from keras_mtnet.optimizers import LayerwiseSGD
 from keras_mtnet.training.checkpoint import (
     CheckpointError,
     RunState,

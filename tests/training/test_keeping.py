@@ -10,7 +10,8 @@ import tensorflow as tf
 from keras_mtnet.data import ReadReport
 from keras_mtnet.data.sampling import epoch_order
 from keras_mtnet.data.videos import Video, Videos
-from keras_mtnet.training import LayerwiseSGD, Recipe
+from keras_mtnet.optimizers import LayerwiseSGD
+from keras_mtnet.training import Recipe
 from keras_mtnet.training.checkpoint import RunState, checkpoints, restore_checkpoint
 from keras_mtnet.training.keeping import KeepPlace, StopAtNaN
 from keras_mtnet.training.plan import plan

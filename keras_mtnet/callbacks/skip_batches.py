@@ -1,0 +1,57 @@
+"""Batches that were trained on before a kill are taken once more, and left alone."""
+
+import math
+from typing import Any
+
+import keras
+
+from keras_mtnet.callbacks.checkpoint import Checkpoint
+
+
+class SkipBatches:
+    """Stands in for `model.train_function`, and takes batches without training on them."""
+
+    def __init__(self, model: keras.Model, checkpoint: Checkpoint, before: int) -> None:
+        self.model, self.checkpoint, self.before = model, checkpoint, before
+        self.train = model.train_function
+        self.calls = math.ceil(checkpoint.state.batch / model.steps_per_execution)
+        self.logs: dict[str, Any] | None = None
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        if before and not on_tensorflow:
+            raise ValueError(
+                "Endless data can be resumed on TensorFlow only. Give data of a known length, or "
+                f"with a position. Received: KERAS_BACKEND={keras.backend.backend()}"
+            )
+        # TensorFlow makes some metrics as late as in the first step.
+        saved = sum(n.startswith("metrics/") and "@" not in n for n in checkpoint.arrays)
+        if self.calls and (not on_tensorflow or len(model.metrics_variables) == saved):
+            checkpoint.restore(model, ("metrics",))
+            self.logs = dict(model.get_metrics_result())
+
+    def __call__(self, *args: Any) -> Any:
+        if keras.backend.backend() == "tensorflow":  # others have taken the batch
+            (iterator,) = args
+            for _ in range(self.before):
+                next(iterator)
+            self.before = 0
+            if self.calls:
+                batch = next(iterator)
+                for _ in range(self.model.steps_per_execution - 1):
+                    next(iterator, None)
+                self.logs = self.logs or self._make_metrics(batch)
+        self.calls -= 1
+        if self.calls <= 0:
+            self.model.train_function = self.train
+        if self.calls < 0:
+            return self.train(*args)
+        return self.logs if len(args) == 1 else (self.logs, args[0])  # JAX: and its state
+
+    def _make_metrics(self, batch: Any) -> dict[str, Any]:
+        """Lets the model see a clip, so that it makes its metrics, and restores these."""
+        model, one = self.model, keras.tree.map_structure(lambda x: x[:1], batch)
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(one)
+        scores = model(x, training=False)
+        model.compute_loss(x, y, scores, weight)
+        model.compute_metrics(x, y, scores, weight)
+        self.checkpoint.restore(model, ("metrics",))
+        return dict(model.get_metrics_result())
