@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithWeights(build_py):
-    """Puts the registry, its cards and the published files beside the code that reads them."""
+    """Puts the published weights beside the code that reads them."""
 
     def run(self) -> None:
         super().run()

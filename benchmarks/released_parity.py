@@ -34,9 +34,10 @@ import keras
 import tensorflow as tf
 import torch
 
+from keras_mtnet.clip_spec import MTNET_MEAN, MTNET_STD
 from keras_mtnet.layers.window_pooling import AveragePool
 from keras_mtnet.models import build
-from keras_mtnet.weights.state_dict import from_state_dict
+from keras_mtnet.weights.torch import from_state_dict
 
 CLIPS = {"16x112x112": (16, 112, 112), "16x111x97": (16, 111, 97)}
 LABEL = 7
@@ -93,20 +94,15 @@ def by_file(module: Any, letter: str) -> Iterator[dict[str, Any]]:
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1).state_dict()
         torch.save({"epoch": 1, "state_dict": state, "optimizer": optimizer}, checkpoint)
         environment = {**os.environ, "KERAS_MTNET_HOME": f"{folder}/home"}
-        convert = (
-            "-m",
-            "keras_mtnet.cli",
-            "convert-weights",
-            checkpoint,
-            "--model",
-            f"MTNet{letter}",
-        )
+        convert = ("-m", "keras_mtnet.cli", "convert-weights", checkpoint)
+        convert += ("--model", f"MTNet{letter}")
         subprocess.run([sys.executable, *convert], env=environment, check=True)
         for name, shape in CLIPS.items():
-            np.save(clip, authors.clip(3, 1, *shape))
+            x = authors.clip(3, 1, *shape)
+            np.save(clip, (255 * (x * MTNET_STD + MTNET_MEAN))[..., ::-1])  # RGB to normalize
             load = (sys.executable, "-c", FRESH, f"MTNet{letter}", clip, logits)
             subprocess.run(load, env=environment, check=True)
-            theirs, _ = authors.run(net, np.load(clip), [LABEL])
+            theirs, _ = authors.run(net, x, [LABEL])
             row = {"model": f"MTNet{letter}", "clip": name}
             yield {**row, "logits": difference(np.load(logits), theirs)}
 
@@ -118,9 +114,10 @@ def run(model: str, state: Any, x: np.ndarray, dtype: str) -> tuple[np.ndarray, 
         variant="released",
         input_shape=x.shape[1:],
         classifier_activation=None,
+        include_preprocessing=False,
         dtype=dtype,
     )
-    from_state_dict(network, state)
+    from_state_dict(network, state, network.torch_keys["authors"])
     clip, label = tf.constant(x.astype(dtype)), tf.constant([LABEL])
     pool = pool_in_double if dtype == "float64" else AveragePool.call
     with mock.patch.object(AveragePool, "call", pool), tf.GradientTape() as tape:

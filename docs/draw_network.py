@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from keras_mtnet.models.configs import CONFIGS
+from keras_mtnet.models.mtnet import FILTERS, SIZES
 
 INK, PALE = "#22313f", "#5d6d7e"
 LOCAL, PROLONGED, GATE, PLAIN = "#cfe3f7", "#fbdcc4", "#dcefd2", "#eceff1"
@@ -39,17 +39,15 @@ def arrow(axes, *points):
 
 
 def draw_network(axes):
-    config = CONFIGS["MTNetM"]
-    t, s = config.frames, config.size
+    size = SIZES["MTNetM"]
+    t, s = size.clip
     axes.set_title("MTNet-M", loc="left", fontsize=11, color=INK, fontweight="bold")
     rows = [
         (f"clip\n{t} frames\n{s} x {s} x 3", PLAIN),
         ("stem\n1x3x3, 5x1x1\nframe selection", PLAIN),
     ]
     shapes = [f"{t // 2} x {s // 2}² x 24"]
-    for i, (filters, depth) in enumerate(
-        zip(config.stage_filters, config.stage_depths, strict=True), 1
-    ):
+    for i, (filters, depth) in enumerate(zip(FILTERS, size.depths, strict=True), 1):
         rows.append((f"stage {i}\n{depth} MTBlocks", LOCAL))
         shapes.append(f"{t // 2 ** max(1, i)} x {s // 2 ** (i + 1)}² x {filters}")
     rows.append(("head\n1x1x1, mean\ndense, softmax", PLAIN))

@@ -1,12 +1,25 @@
-"""Multi-Temporal Networks (MTNet) for human action recognition in video, for Keras 3.
+"""Video action recognition for Keras 3: Multi-Temporal Networks (MTNet) and their peers.
 
-Names load on first use, so that `keras_mtnet.layers` and the networks work on a machine without
-TensorFlow and `keras-mtnet --help` answers at once.
+Names load on first use, so that the networks work on a machine without TensorFlow and
+`keras-mtnet --help` answers at once.
 """
 
 import importlib
+import importlib.util
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
+
+# ruff: noqa: F401, F403
+if TYPE_CHECKING:  # what editors complete and type checkers see
+    from keras_mtnet.clip_spec import ClipSpec
+    from keras_mtnet.convert import convert_weights
+    from keras_mtnet.costs import count_costs
+    from keras_mtnet.evaluation import evaluate_views
+    from keras_mtnet.export import export_savedmodel
+    from keras_mtnet.models import *
+    from keras_mtnet.prediction import predict_video
+    from keras_mtnet.presets import list_presets
 
 # On many CPUs TensorFlow leaves oneDNN off, and the gradient of a strided Conv3D then takes sixty
 # times as long. TensorFlow reads this when it is imported, so import keras_mtnet first.
@@ -14,27 +27,38 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 
-# public name -> the module that defines it
+# module -> the public names it defines
 _NAMES = {
-    "MTNet": "models",
-    "MTNetS": "models",
-    "MTNetM": "models",
-    "MTNetL": "models",
-    "preprocess_input": "models",
-    "decode_predictions": "models",
-    "count_costs": "costs",
-    "predict_video": "prediction",
-    "evaluate_views": "evaluation",
-    "export_savedmodel": "export",
+    "clip_spec": ("ClipSpec",),
+    "convert": ("convert_weights",),
+    "costs": ("count_costs",),
+    "evaluation": ("evaluate_views",),
+    "export": ("export_savedmodel",),
+    "models": (
+        "MTNet",
+        "MTNetL",
+        "MTNetM",
+        "MTNetS",
+        "decode_predictions",
+        "feature_extractor",
+        "load_model",
+        "preprocess_input",
+    ),
+    "prediction": ("predict_video",),
+    "presets": ("list_presets",),
 }
-_MODULES = ("callbacks", "data", "layers", "models", "optimizers", "training", "video")
+_MODULES = (
+    *("callbacks", "data", "layers", "models", "optimizers", "presets", "training", "video"),
+    "weights",
+)
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [*sorted(_NAMES), *_MODULES]
+__all__ = [*sorted(_MODULE_OF), *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -42,3 +66,41 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *__all__]
+
+
+# --- keras.models.load_model knows our layers ---------------------------------------------------
+
+# Keras finds the classes that a saved model names only once they were imported, and importing them
+# here would import Keras, which takes seconds. So they are imported when Keras has been.
+_REGISTERING = ("layers", "models", "optimizers")
+
+
+def _register() -> None:
+    for module in _REGISTERING:
+        importlib.import_module(f"{__name__}.{module}")
+
+
+class _WhenKerasIsImported:
+    """A finder of modules that finds Keras as usual, and registers our classes afterwards."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "keras":
+            return None
+        sys.meta_path.remove(cls)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: Any) -> None:
+                execute(module)
+                _register()
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+if "keras" in sys.modules:
+    _register()
+else:
+    sys.meta_path.insert(0, _WhenKerasIsImported)  # type: ignore[arg-type]

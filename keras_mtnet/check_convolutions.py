@@ -126,7 +126,12 @@ def check(
         given = "\n".join(json.dumps([c.layer, c.shape, precision]) for c, precision in todo)
         process = subprocess.Popen(
             [sys.executable, "-m", __spec__.name],
-            env={**os.environ, **FILLED_MEMORY, "KERAS_BACKEND": "tensorflow", **environment or {}},
+            env={
+                **os.environ,
+                **FILLED_MEMORY,
+                "KERAS_BACKEND": "tensorflow",
+                **(environment or {}),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

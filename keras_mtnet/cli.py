@@ -71,16 +71,17 @@ def _info(arguments: argparse.Namespace) -> None:
     with _quiet():
         from keras_mtnet.costs import count_costs
         from keras_mtnet.models import build
-        from keras_mtnet.models.configs import find_config
-        from keras_mtnet.weights import choose_variant
+        from keras_mtnet.models.builder import default_clip
+        from keras_mtnet.presets import lookup
     names = ("model", "variant", "ratio", "cell", "stage_filters", "stage_depths")
     recipe = Recipe(**{name: getattr(arguments, name) for name in names})
-    variant = choose_variant(recipe.model, recipe.variant, arguments.weights)
-    config = find_config(recipe.model, variant)
-    shape = (*(arguments.input or (config.frames, config.size, config.size)), 3)
-    options = {**recipe.replace(variant=variant).model_options(), "input_shape": shape}
-    print(count_costs(build(recipe.model, classes=arguments.classes, **options)))
-    print(f"variant: {variant or 'paper'}")
+    preset = lookup(recipe.model, arguments.weights)
+    frames, size = default_clip(recipe.model, preset)
+    shape = (*(arguments.input or (frames, size, size)), 3)
+    options = {**recipe.model_options(), **(preset.options if preset else {})}
+    print(count_costs(build(recipe.model, classes=arguments.classes, input_shape=shape, **options)))
+    if preset:
+        print(f"\n{preset.card()}")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -177,8 +178,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _convert_weights(arguments: argparse.Namespace) -> None:
     with _quiet():
-        from keras_mtnet.weights import convert_weights
-    names = ("source", "model", "dataset", "output")
+        from keras_mtnet.convert import convert_weights
+    names = ("source", "model", "weights", "output")
     path = convert_weights(**{name: getattr(arguments, name) for name in names})
     print(f"Wrote {path}")
 
@@ -352,7 +353,7 @@ def _add_convert_weights(commands: Any) -> None:
     )
     parser.add_argument("--model", choices=MODELS[:3], required=True)
     parser.add_argument(
-        "--dataset", default="hacs", help="what it was trained on (default: %(default)s)"
+        "--weights", metavar="NAME", help="preset of the checkpoint (default: the only one)"
     )
     parser.add_argument(
         "--output",

@@ -95,7 +95,8 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
         stage[2] += activations
         outputs = tuple(tuple(output[1:]) for output in put_out)
         stage[3] = outputs if len(outputs) > 1 else outputs[0]
-    stages.pop("clips", None)
+    for name in ("clips", "normalization"):
+        stages.pop(name, None)
     rows = [StageCosts(n, shape, p, m, a) for n, (p, m, a, shape) in stages.items()]
     totals = [sum(getattr(r, f) for r in rows) for f in ("params", "macs", "activations")]
     return Costs(model.name, shape, *totals, rows)

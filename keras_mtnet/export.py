@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from keras_mtnet.files import check_new_folder, write_beside
-from keras_mtnet.models import preprocess_input
 
 
 def export_savedmodel(
@@ -50,7 +49,7 @@ def export_savedmodel(
     names = tf.constant(list(class_names))
 
     def serve(clips: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = tf.cast(model(preprocess_input(clips), training=False), tf.float32)
+        scores = tf.cast(model(tf.cast(clips, "float32"), training=False), tf.float32)
         return {"scores": scores, "labels": tf.gather(names, tf.argmax(scores, axis=-1))}
 
     @tf.function(input_signature=[])

@@ -9,6 +9,8 @@ import keras_mtnet  # noqa: F401  before TensorFlow: see its __init__ on oneDNN
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+TINY_FILTERS, TINY_DEPTHS = (8, 16), (2, 1)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -28,3 +30,55 @@ def drawn(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("drawn") / "videos"
     draw_dataset(str(root), groups=3, clips_per_group=2, frames=36, size=(64, 48), seed=0)
     return root
+
+
+# --- Weights ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """The cache of weights, empty."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("KERAS_MTNET_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def tiny(home, monkeypatch):
+    """Makes `MTNetS(variant="released")` a network of two narrow stages, with weights "tiny".
+
+    Like "hacs", they are to be converted, and were trained on a data set of 5 classes.
+    """
+    from keras_mtnet import presets
+    from keras_mtnet.models import mtnet
+
+    preset = presets.Preset(
+        model="MTNetS",
+        weights="tiny",
+        dataset="fives",
+        classes=5,
+        normalization=presets.RELEASED_MTNET,
+        file="mtnet_s_tiny.weights.h5",
+        frames=4,
+        stride=3,
+        size=16,
+        options={"variant": "released"},
+        checkpoint="https://example.com/mtnet_s.pth",
+    )
+    monkeypatch.setitem(presets.PRESETS, ("MTNetS", "tiny"), preset)
+    monkeypatch.setattr(mtnet, "RELEASED_FILTERS", TINY_FILTERS)
+    monkeypatch.setitem(vars(mtnet.SIZES["MTNetS"]), "released_depths", TINY_DEPTHS)
+    return preset
+
+
+@pytest.fixture(scope="session")
+def network():
+    """A released network of the widths of `tiny`, with random statistics."""
+    import numpy as np
+
+    from keras_mtnet.models import ReleasedMTNet
+
+    model = ReleasedMTNet(TINY_FILTERS, TINY_DEPTHS, classes=5, name="mtnet_s")
+    rng = np.random.default_rng(0)
+    model.set_weights([w + rng.uniform(0, 0.3, w.shape) for w in model.get_weights()])
+    return model

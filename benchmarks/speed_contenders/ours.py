@@ -23,7 +23,7 @@ def network(contender: Contender, input_shape: tuple | None = None) -> Any:
         input_shape=(*contender.clip, 3) if input_shape is None else input_shape,
         classes=CLASSES,
         ratio=1 if contender.network == "ratio1" else 7 / 8,
-        recompute=contender.network == "recompute",
+        remat=contender.network == "recompute",
         classifier_activation=None if contender.task == "training" else "softmax",
     )
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_mtnet.models.preprocessing import MEAN
+from keras_mtnet.clip_spec import MTNET_MEAN
 
 # Where a moved frame leaves a border: the mean colour, as grey. About 0 once normalised.
-FILL = round(255 * sum(MEAN) / 3)
+FILL = round(255 * sum(MTNET_MEAN) / 3)
 _LUMA = np.array([[0.299], [0.587], [0.114]], "float32")  # ITU-R BT.601
 Scalar = float | tf.Tensor
 

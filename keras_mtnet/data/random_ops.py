@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_mtnet.clip_spec import MTNET_MEAN, MTNET_STD
 from keras_mtnet.data import clip_ops
-from keras_mtnet.models.preprocessing import MEAN, STD
 
 # --- Chance --------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ def random_erasing(
     where, what = tf.unstack(tf.random.split(seed, 2))
     shape = tf.shape(clip)
     noise = tf.random.stateless_normal(shape[1:], what, alg="philox")
-    frame = clip_ops.to_pixels(255.0 * (noise * tf.constant(STD) + tf.constant(MEAN)))
+    frame = clip_ops.to_pixels(255.0 * (noise * tf.constant(MTNET_STD) + tf.constant(MTNET_MEAN)))
     return clip_ops.fill_box(clip, random_box(where, shape[1], shape[2], area, aspect), frame)
 
 

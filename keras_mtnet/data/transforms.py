@@ -4,16 +4,12 @@ What takes a tensor runs in a graph, on clips of sizes that are not known before
 one's own. `clips` itself cuts and resizes frames before they are RGB.
 """
 
-import functools
-import math
-
 import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.data.arrays import empty_aligned
 from keras_mtnet.data.clip_ops import to_pixels
 from keras_mtnet.data.sampling import SCALE
-from keras_mtnet.models.preprocessing import MEAN, STD
 
 
 def short_side(size: int) -> int:
@@ -53,7 +49,7 @@ def uniform_crops(clip: tf.Tensor, size: int, crops: int = 3) -> tf.Tensor:
 
 
 def normalise(clips: tf.Tensor) -> tf.Tensor:
-    """uint8 RGB `(..., 3)` to the float32 values the networks are trained on, by NumPy."""
+    """uint8 RGB `(..., 3)` to float32, by NumPy."""
 
     def normalised(clips: np.ndarray) -> np.ndarray:
         found = empty_aligned(clips.shape, "float32")
@@ -65,18 +61,4 @@ def normalise(clips: tf.Tensor) -> tf.Tensor:
 
 def normalise_into(out: np.ndarray, clips: np.ndarray) -> None:
     """The same of arrays of one shape, from uint8 `clips` to float32 `out`."""
-    values = math.prod(clips.shape[-3:])
-    scale, shift = _factors(values)
-    frames = zip(clips.reshape(-1, values), out.reshape(-1, values), strict=True)
-    for frame, normalised in frames:  # one after the other, so that they stay in the cache
-        normalised[:] = frame
-        np.multiply(normalised, scale, out=normalised)
-        np.subtract(normalised, shift, out=normalised)
-
-
-@functools.lru_cache(4)
-def _factors(values: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factors and shifts of all values of a frame; three numbers are too few for a loop."""
-    scale = np.asarray([1 / (255 * s) for s in STD], "float32")
-    shift = np.asarray([m / s for m, s in zip(MEAN, STD, strict=True)], "float32")
-    return np.resize(scale, values), np.resize(shift, values)
+    np.copyto(out, clips)  # networks normalize inside

@@ -1,5 +1,8 @@
 """Layers of Multi-Temporal Networks, in `keras.ops` alone: they run on every Keras backend."""
 
+import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
+
+from keras_mtnet.layers.clip_normalization import ClipNormalization
 from keras_mtnet.layers.mt_block import MTBlock
 from keras_mtnet.layers.mt_conv import MTConv
 from keras_mtnet.layers.peephole_lstm import PeepholeLSTMCell
@@ -8,6 +11,7 @@ from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
 
 __all__ = [
+    "ClipNormalization",
     "MTBlock",
     "MTConv",
     "PeepholeLSTMCell",

@@ -1,8 +1,12 @@
-"""Multi-Temporal Networks and what goes with them."""
+"""Video networks, and what goes with them."""
 
-from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS, build
+import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
+
+from keras_mtnet.models.builder import build
+from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
 from keras_mtnet.models.preprocessing import decode_predictions, preprocess_input
-from keras_mtnet.models.released import ReleasedMTNet
+from keras_mtnet.models.released_mtnet import ReleasedMTNet
+from keras_mtnet.models.video_model import VideoModel, clip_spec_of, feature_extractor, load_model
 
 __all__ = [
     "MTNet",
@@ -10,7 +14,11 @@ __all__ = [
     "MTNetM",
     "MTNetS",
     "ReleasedMTNet",
+    "VideoModel",
     "build",
+    "clip_spec_of",
     "decode_predictions",
+    "feature_extractor",
+    "load_model",
     "preprocess_input",
 ]

@@ -1,40 +1,65 @@
 """MTNet: MTBlocks on an X3D stem and head, for classifying what people do in a clip."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_mtnet.layers import MTBlock, TripletCosineSelection
 from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
-from keras_mtnet.layers.defaults import BN_EPSILON, BN_MOMENTUM, he_fan_out
-from keras_mtnet.models.arguments import check_arguments, clip_input, finish
-from keras_mtnet.models.configs import (
-    CLASSES,
-    HEAD_FILTERS,
-    HEAD_UNITS,
-    STEM_FILTERS,
-    STEM_FRAMES,
-    VARIANTS,
+from keras_mtnet.layers.defaults import batch_norm, he_fan_out
+from keras_mtnet.layers.mt_block import MTBlock
+from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
+from keras_mtnet.models.builder import (
+    Weights,
+    begin,
+    builder,
+    check_preset,
+    check_stages,
+    classifier,
+    pool,
+    sized,
 )
-from keras_mtnet.models.released import ReleasedMTNet
+from keras_mtnet.models.released_mtnet import ReleasedMTNet
+from keras_mtnet.models.video_model import VideoModel
+from keras_mtnet.presets import MTNET, lookup
+
+CLASSES = 200  # HACS
+STEM_FRAMES = 5  # length of the stem's temporal kernels
 
 
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """A network of the paper: names, blocks of each stage, frames and pixels of its clips."""
+
+    model: str
+    name: str
+    clip: tuple[int, int]
+    depths: tuple[int, ...]
+    released_depths: tuple[int, ...]
+
+
+FILTERS = (24, 48, 96, 192)
+RELEASED_FILTERS = (64, 128, 256, 512)
+
+
+@builder
 def MTNet(
     stage_filters: Sequence[int],
     stage_depths: Sequence[int],
     include_top: bool = True,
-    weights: str | None = None,
+    weights: Weights = None,
     input_tensor: Any = None,
     input_shape: Sequence[int | None] | None = None,
     pooling: str | None = None,
-    classes: int = CLASSES,
+    classes: int | None = None,
     classifier_activation: Any = "softmax",
     name: str = "mtnet",
     *,
-    stem_filters: int = STEM_FILTERS,
-    head_filters: int = HEAD_FILTERS,
-    head_units: int = HEAD_UNITS,
+    include_preprocessing: bool = True,
+    stem_filters: int = 24,
+    head_filters: int = 432,
+    head_units: int = 2048,
     bottleneck: float = 2.25,
     ratio: float = 7 / 8,
     cell: str = "gru",
@@ -42,28 +67,29 @@ def MTNet(
     frame_selection: bool = True,
     dropout_rate: float = 0.5,
     synchronized: bool = False,
-    recompute: bool = False,
+    remat: bool = False,
     dtype: Any = None,
-) -> keras.Model:
-    """Builds a Multi-Temporal Network.
+) -> VideoModel:
+    """Builds a Multi-Temporal Network of any width and depth.
 
     Args:
         stage_filters: output channels of each stage.
         stage_depths: MTBlocks of each stage.
         include_top: whether to end in the classifier. Without it the network ends in the head's
             1x1x1 convolution, with `head_filters` channels.
-        weights: None for random weights; the path of a `.weights.h5` or `.keras` file or of a
-            run's folder; `"hf://user/repo/file"`, an http(s) address, or a name of the registry as
-            `"hacs"`. With another number of classes than the file's, the classifier stays random
-            and a warning says so; a name of the registry is then refused.
+        weights: None for random weights, the path of a `.weights.h5` or `.keras` file or of a
+            run's folder, `"hf://user/repo/file"`, an http(s) address, or a `Preset`. If the file
+            was trained on another number of classes, the classifier is re-initialized and a
+            warning is logged.
         input_tensor: Keras tensor to use as the input.
         input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
             change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T', H', W', head_filters)`, `"avg"`
             or `"max"` for `(N, head_filters)`.
-        classes: number of classes.
+        classes: number of classes; 200 when None.
         classifier_activation: of the last layer, `"softmax"` or None for logits.
         name: of the model.
+        include_preprocessing: whether to normalize clips inside the network.
         stem_filters, head_filters, head_units: channels of the stem, of the head's convolution
             and of its hidden layer.
         bottleneck: inner width of the blocks relative to their output (`MTBlock`).
@@ -74,28 +100,34 @@ def MTNet(
         frame_selection: halve time by triplet cosine selection there; False pools it.
         dropout_rate: in front of the classifier.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        recompute: in training, keep only what goes from block to block and compute the rest again
+        remat: in training, keep only what goes from block to block and compute the rest again
             for the gradient: less memory, more time.
         dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
-        A functional `keras.Model` from clips `(N, T, H, W, 3)`, prepared as `preprocess_input`
-        does, to float32 scores `(N, classes)`.
+        A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
+        `(N, classes)`.
 
     Raises:
         ValueError: naming the argument and its value, for anything outside these choices.
 
     Source: Section III-C and Table I; stem and head of X3D.
+
+    Example:
+
+    >>> import keras_mtnet as mt
+    >>> model = mt.MTNet((8, 16), (1, 1), classes=4, input_shape=(8, 32, 32, 3))
+    >>> model.output_shape
+    (None, 4)
     """
-    check_arguments(stage_filters, stage_depths, include_top, pooling, classes, dropout_rate)
-    inputs = clip_input(input_shape, input_tensor)
-    norm = {
-        "momentum": BN_MOMENTUM,
-        "epsilon": BN_EPSILON,
-        "synchronized": synchronized,
-        "dtype": dtype,
-    }
-    x = _stem(inputs, stem_filters, norm)
+    check_stages(stage_filters, stage_depths)
+    draft = begin(
+        *("MTNet", include_top, weights, input_tensor, input_shape, pooling, classes),
+        *(include_preprocessing, dtype),
+        normalization=MTNET,
+        default_classes=CLASSES,
+    )
+    x = _stem(draft.clips, stem_filters, synchronized, dtype)
     for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
         for block in range(1, depth + 1):
             strides = 1 if block > 1 else (1, 2, 2) if stage == 1 else 2
@@ -108,58 +140,43 @@ def MTNet(
                 pooling=branch_pooling,
                 frame_selection=frame_selection,
                 synchronized=synchronized,
-                remat=recompute,
+                remat=remat,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(x)
-    x = _head(x, head_filters, "avg" if include_top else pooling, norm)
+    x = _head(x, head_filters, synchronized, dtype)
+    x = pool(x, "avg" if include_top else pooling, dtype)
     if include_top:
-        x = _classifier(x, head_units, dropout_rate, classes, classifier_activation, dtype)
-    return finish(inputs, x, name, weights)
+        x = keras.layers.Dense(
+            head_units,
+            "relu",
+            use_bias=False,
+            kernel_initializer=he_fan_out(),
+            dtype=dtype,
+            name="head_fc",
+        )(x)
+        x = classifier(x, draft.classes, classifier_activation, dropout_rate, dtype)
+    return draft.finish(x, name)
 
 
-def _stem(x: Any, filters: int, norm: dict[str, Any]) -> Any:
+def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
     """X3D's stem, then half the frames: (N, T, H, W, 3) to (N, T/2, H/2, W/2, filters)."""
-    dtype = norm["dtype"]
     x = keras.layers.Conv3D(
         filters, (1, 3, 3), (1, 2, 2), name="stem_conv", **_conv_arguments(dtype)
     )(x)
     x = TemporalDepthwiseConv3D(
         STEM_FRAMES, kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
     )(x)
-    x = keras.layers.BatchNormalization(name="stem_bn", **norm)(x)
+    x = batch_norm("stem_bn", synchronized, dtype)(x)
     x = keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
     return TripletCosineSelection(name="stem_selection", dtype=dtype)(x)
 
 
-def _head(x: Any, filters: int, pooling: str | None, norm: dict[str, Any]) -> Any:
-    """X3D's last convolution: (N, T, H, W, C) to (N, T, H, W, filters), or (N, filters) pooled."""
-    dtype = norm["dtype"]
+def _head(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
+    """X3D's last convolution: (N, T, H, W, C) to (N, T, H, W, filters)."""
     x = PointwiseConv3D(filters, name="head_conv", **_conv_arguments(dtype))(x)
-    x = keras.layers.BatchNormalization(name="head_bn", **norm)(x)
-    x = keras.layers.ReLU(name="head_relu", dtype=dtype)(x)
-    if pooling == "avg":
-        return keras.layers.GlobalAveragePooling3D(name="head_pool", dtype=dtype)(x)
-    if pooling == "max":
-        return keras.layers.GlobalMaxPooling3D(name="head_pool", dtype=dtype)(x)
-    return x
-
-
-def _classifier(
-    x: Any, units: int, dropout_rate: float, classes: int, activation: Any, dtype: Any
-) -> Any:
-    """(N, C) to scores (N, classes)."""
-    x = keras.layers.Dense(
-        units, "relu", use_bias=False, kernel_initializer=he_fan_out(), dtype=dtype, name="head_fc"
-    )(x)
-    x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
-    return keras.layers.Dense(
-        classes,
-        activation,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        dtype="float32",  # a softmax in half precision loses small scores
-        name="predictions",
-    )(x)
+    x = batch_norm("head_bn", synchronized, dtype)(x)
+    return keras.layers.ReLU(name="head_relu", dtype=dtype)(x)
 
 
 def _conv_arguments(dtype: Any) -> dict[str, Any]:
@@ -171,98 +188,97 @@ def _conv_arguments(dtype: Any) -> dict[str, Any]:
     }
 
 
-def MTNetS(
+def _mtnet(
+    size: Size,
     include_top: bool = True,
-    weights: str | None = None,
+    weights: Weights = None,
     input_tensor: Any = None,
     input_shape: Sequence[int | None] | None = None,
     pooling: str | None = None,
-    classes: int = CLASSES,
+    classes: int | None = None,
     classifier_activation: Any = "softmax",
-    name: str = "mtnet_s",
+    name: str | None = None,
+    *,
     variant: str | None = None,
-    **options: Any,
-) -> keras.Model:
-    """Builds MTNet-S, made for clips of 16 x 200 x 200.
-
-    Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
-    `variant` is `"paper"`, or `"released"` for the network that the authors published weights of
-    (`ReleasedMTNet`, with its options). None is what `weights` were trained for, or the paper's.
-    """
-    return _build_size("MTNetS", **locals())
-
-
-def MTNetM(
-    include_top: bool = True,
-    weights: str | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int = CLASSES,
-    classifier_activation: Any = "softmax",
-    name: str = "mtnet_m",
-    variant: str | None = None,
-    **options: Any,
-) -> keras.Model:
-    """Builds MTNet-M, made for clips of 16 x 256 x 256.
-
-    Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
-    `variant` is `"paper"`, or `"released"` for the network that the authors published weights of
-    (`ReleasedMTNet`, with its options). None is what `weights` were trained for, or the paper's.
-    """
-    return _build_size("MTNetM", **locals())
-
-
-def MTNetL(
-    include_top: bool = True,
-    weights: str | None = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int = CLASSES,
-    classifier_activation: Any = "softmax",
-    name: str = "mtnet_l",
-    variant: str | None = None,
-    **options: Any,
-) -> keras.Model:
-    """Builds MTNet-L, made for clips of 16 x 256 x 256.
-
-    Arguments, result and errors are those of `MTNet`; `options` are the ones behind `name` there.
-    `variant` is `"paper"`, or `"released"` for the network that the authors published weights of
-    (`ReleasedMTNet`, with its options). None is what `weights` were trained for, or the paper's.
-    """
-    return _build_size("MTNetL", **locals())
-
-
-def _build_size(
-    model: str, variant: str | None, options: dict[str, Any], **arguments: Any
-) -> keras.Model:
-    if arguments["weights"] is not None:
-        from keras_mtnet.weights import check_name, choose_variant
-
-        variant = choose_variant(model, variant, arguments["weights"])
-        names = ("weights", "include_top", "classes")
-        check_name(model, variant, **{name: arguments[name] for name in names})
-    variant = variant or "paper"
-    if variant not in VARIANTS:
-        raise ValueError(f"variant must be one of {sorted(VARIANTS)}. Received: {variant!r}")
-    builder = {"paper": MTNet, "released": ReleasedMTNet}[variant]
-    config = VARIANTS[variant][model]
-    return builder(config.stage_filters, config.stage_depths, **arguments, **options)
-
-
-def build(model: str, **kwargs: Any) -> keras.Model:
-    """Builds a network by name.
+    include_preprocessing: bool = True,
+    ratio: float = 7 / 8,
+    cell: str = "gru",
+    branch_pooling: str = "soft",
+    frame_selection: bool = True,
+    dropout_rate: float | None = None,
+    synchronized: bool = False,
+    remat: bool = False,
+    dtype: Any = None,
+) -> VideoModel:
+    """Arguments that are not named here are those of `MTNet`.
 
     Args:
-        model: `"MTNetS"`, `"MTNetM"`, `"MTNetL"`, or `"MTNet"`, which also needs `stage_filters`
-            and `stage_depths`.
-        **kwargs: arguments of that function.
+        weights: also the name of a preset, as `"hacs"` (`list_presets("MODEL")`). The network then
+            becomes the variant they were trained for.
+        classes: number of classes; those of the preset, else 200, when None.
+        variant: `"paper"`, or `"released"` for the network that the authors published weights of
+            (`ReleasedMTNet`). None is what a preset was trained for, else the paper's.
+        branch_pooling, frame_selection: of the paper's variant only.
+        dropout_rate: in front of the classifier; 0.5, or 0 in the released variant, when None.
+
+    Returns:
+        A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
+        `(N, classes)`.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: naming the argument and its value, for anything outside these choices.
+        FileNotFoundError: if the weights are not there; it says how to get them.
+
+    Example:
+
+    >>> import keras_mtnet as mt
+    >>> mt.MODEL(include_top=False, pooling="avg", variant="released").output_shape
+    (None, 512)
     """
-    builders = {"MTNetS": MTNetS, "MTNetM": MTNetM, "MTNetL": MTNetL, "MTNet": MTNet}
-    if model not in builders:
-        raise ValueError(f"model must be one of {sorted(builders)}. Received: {model!r}")
-    return builders[model](**kwargs)
+    preset = lookup(size.model, weights)
+    if preset is not None:
+        check_preset(preset, include_top, classes, {"variant": variant})
+        variant, weights = preset.options["variant"], preset
+    arguments = {
+        "include_top": include_top,
+        "weights": weights,
+        "input_tensor": input_tensor,
+        "input_shape": input_shape,
+        "pooling": pooling,
+        "classes": classes,
+        "classifier_activation": classifier_activation,
+        "name": name or size.name,
+        "include_preprocessing": include_preprocessing,
+        "ratio": ratio,
+        "cell": cell,
+        "synchronized": synchronized,
+        "remat": remat,
+        "dtype": dtype,
+    }
+    if dropout_rate is not None:
+        arguments["dropout_rate"] = dropout_rate
+    if variant in (None, "paper"):
+        arguments |= {"branch_pooling": branch_pooling, "frame_selection": frame_selection}
+        return MTNet(FILTERS, size.depths, **arguments)
+    if variant != "released":
+        raise ValueError(f"variant must be 'paper' or 'released'. Received: variant={variant!r}")
+    if branch_pooling != "soft" or not frame_selection:
+        raise ValueError(
+            "The released variant has no choice of branch_pooling and frame_selection. Received: "
+            f"branch_pooling={branch_pooling!r}, frame_selection={frame_selection}"
+        )
+    return ReleasedMTNet(RELEASED_FILTERS, size.released_depths, **arguments)
+
+
+# Table I gives the filters; depths and clips are those that its costs fit.
+SIZES = {
+    size.model: size
+    for size in (
+        Size("MTNetS", "mtnet_s", (16, 200), (3, 5, 11, 7), (2, 2, 5, 3)),
+        Size("MTNetM", "mtnet_m", (16, 256), (3, 5, 11, 7), (3, 4, 6, 3)),
+        Size("MTNetL", "mtnet_l", (16, 256), (5, 10, 25, 15), (3, 4, 23, 3)),
+    )
+}
+MTNetS = sized(_mtnet, SIZES["MTNetS"], "Builds MTNet-S, made for clips of 16 x 200 x 200.")
+MTNetM = sized(_mtnet, SIZES["MTNetM"], "Builds MTNet-M, made for clips of 16 x 256 x 256.")
+MTNetL = sized(_mtnet, SIZES["MTNetL"], "Builds MTNet-L, made for clips of 16 x 256 x 256.")

@@ -1,4 +1,4 @@
-"""What goes into the networks and what comes out of them, as people read it."""
+"""Input preprocessing and decoding of predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,54 +6,55 @@ from typing import Any
 import keras
 import numpy as np
 
-# Per RGB channel, of values scaled to [0, 1]: those of the authors' released models.
-MEAN = (124 / 255, 117 / 255, 104 / 255)
-STD = (1 / (0.0167 * 255),) * 3
-
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Scales RGB clips of values 0-255 to what the networks were trained on.
+    """Returns clips as they are: networks of this package normalize inside.
+
+    It exists for code written to the convention of `keras.applications`.
 
     Args:
-        x: NumPy array or tensor `(..., 3)`, uint8 or float, in the range 0-255. It is not changed.
-        data_format: None or `"channels_last"`; clips are channels last in this package.
-
-    Returns:
-        `(x / 255 - mean) / std` in float32, a NumPy array for a NumPy array.
+        x: NumPy array or tensor `(..., 3)`, RGB, in the range 0 to 255.
+        data_format: None or `"channels_last"`.
 
     Raises:
         ValueError: for `"channels_first"`, or if the last axis is not 3 long.
+
+    Example:
+
+    >>> preprocess_input(np.zeros((8, 32, 32, 3), "uint8")).dtype
+    dtype('uint8')
     """
     if data_format not in (None, "channels_last"):
         raise ValueError(
-            "preprocess_input takes clips as (frames, height, width, 3): data_format must be "
+            "Clips have the shape (frames, height, width, 3): data_format must be "
             f"'channels_last'. Received: data_format={data_format!r}"
         )
     if x.shape[-1] != 3:
-        raise ValueError(f"preprocess_input needs RGB in the last axis. Received: shape={x.shape}")
-    # One multiply and one subtract; the constants are folded first.
-    scale = np.asarray([1 / (255 * s) for s in STD], "float32")
-    shift = np.asarray([m / s for m, s in zip(MEAN, STD, strict=True)], "float32")
-    if isinstance(x, np.ndarray):
-        return x.astype("float32") * scale - shift
-    return keras.ops.cast(x, "float32") * scale - shift
+        raise ValueError(f"Clips need RGB in the last axis. Received: shape={tuple(x.shape)}")
+    return x
 
 
 def decode_predictions(
     preds: Any, top: int = 5, class_names: Sequence[str] | None = None
 ) -> list[list[tuple[str, float]]]:
-    """Turns class scores into the best names.
+    """Names the best classes of each clip.
 
     Args:
         preds: scores `(N, classes)`.
-        top: how many classes to return for each clip, at most `classes`.
-        class_names: one name a class, in label order; the labels' numbers when None.
+        top: how many classes to return per clip, at most `classes`.
+        class_names: one name per class, in label order, as `model.clip_spec.class_names`; the
+            labels' numbers when None.
 
     Returns:
         For each clip a list of `(name, score)`, best first.
 
     Raises:
         ValueError: if `preds` is not 2-D or the names do not fit its width.
+
+    Example:
+
+    >>> decode_predictions(np.array([[0.1, 0.9]]), top=1, class_names=["run", "jump"])
+    [[('jump', 0.9)]]
     """
     scores = keras.ops.convert_to_numpy(preds)
     if scores.ndim != 2:
@@ -61,7 +62,7 @@ def decode_predictions(
     names = list(map(str, range(scores.shape[1]))) if class_names is None else list(class_names)
     if len(names) != scores.shape[1]:
         raise ValueError(
-            f"class_names must hold a name for each of the {scores.shape[1]} classes. "
+            f"class_names must hold one name for each of the {scores.shape[1]} classes. "
             f"Received: {len(names)} names"
         )
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top]

@@ -1,8 +1,13 @@
 """The class of every network here: a functional `keras.Model` that knows its clips."""
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from absl import logging
 
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.layers.clip_normalization import ClipNormalization
@@ -10,11 +15,18 @@ from keras_mtnet.layers.clip_normalization import ClipNormalization
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class VideoModel(keras.Model):
-    """A functional `keras.Model`; its `ClipNormalization` layer carries its `clip_spec`."""
+    """A functional `keras.Model` that knows which clips it takes.
+
+    Attributes:
+        training_data: the data set that `fit` was given last, for callbacks; None before.
+    """
+
+    training_data: Any = None
+    _range_checked = False
 
     @property
     def clip_spec(self) -> ClipSpec:
-        """The clips that the network was trained on."""
+        """The clips that the network was trained on; its `ClipNormalization` layer carries it."""
         return clip_spec_of(self)
 
     @clip_spec.setter
@@ -32,8 +44,52 @@ class VideoModel(keras.Model):
         """
         data_spec = getattr(x, "clip_spec", None)
         if data_spec is not None and _normalization(self) is not None:
-            self.clip_spec = self.clip_spec.merge(**vars(data_spec))
+            try:
+                self.clip_spec = self.clip_spec.merge(**vars(data_spec))
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}. To train it for other clips, first set model.clip_spec = "
+                    "keras_mtnet.ClipSpec()."
+                ) from error
+        self._check_range(x)
+        object.__setattr__(self, "training_data", x)  # Keras would track and export it
         return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`."""
+        self._check_range(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`."""
+        self._check_range(x)
+        return super().predict(x, *args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.__call__`."""
+        if args:
+            self._check_range(args[0])
+        return super().__call__(*args, **kwargs)
+
+    def _check_range(self, x: Any) -> None:
+        """Warns, once, of float clips that look as if they were scaled to 0..1 already.
+
+        Only arrays and eager tensors are looked at, and of those the first clip.
+        """
+        if self._range_checked or type(x).__name__ not in ("ndarray", "EagerTensor", "ArrayImpl"):
+            return
+        layer, first = _normalization(self), np.asarray(x[:1])
+        if layer is None or layer.mean is None or first.dtype.kind != "f" or not first.size:
+            return
+        object.__setattr__(self, "_range_checked", True)
+        low, high = float(first.min()), float(first.max())
+        if 0 <= low and 0 < high <= 1:
+            logging.warning(
+                "The values of the first clip lie between %.3g and %.3g. %s takes RGB from 0 to "
+                "255 and normalizes inside: give it clips as they are decoded, or build it with "
+                "include_preprocessing=False for clips that are normalized already.",
+                *(low, high, self.name),
+            )
 
 
 def clip_spec_of(model: keras.Model) -> ClipSpec:
@@ -41,6 +97,11 @@ def clip_spec_of(model: keras.Model) -> ClipSpec:
 
     Returns:
         A `ClipSpec`; an empty one where no `ClipNormalization` layer is found.
+
+    Example:
+
+    >>> clip_spec_of(keras.Sequential([keras.Input((8, 32, 32, 3))]))
+    ClipSpec(frames=None, stride=None, size=None, fps=None, sampling=None, class_names=None)
     """
     layer = _normalization(model)
     return ClipSpec() if layer is None else layer.clip_spec
@@ -53,3 +114,54 @@ def _normalization(model: keras.Model) -> ClipNormalization | None:
         if isinstance(layer, keras.Model) and (found := _normalization(layer)) is not None:
             return found
     return None
+
+
+def feature_extractor(model: keras.Model) -> VideoModel:
+    """The same network with the output of every stage, sharing its layers and weights.
+
+    All families name their layers by position: `stem_...`, `stage1_...`, `stage2_...` and so on.
+    The output of a stage is that of its last layer.
+
+    Args:
+        model: a network of this package.
+
+    Returns:
+        A model from clips to a dict of stage name to feature map `(N, T, H, W, C)`; a list of them
+        where a stage hands over several streams.
+
+    Raises:
+        ValueError: if the model has no layer of such a name.
+
+    Example:
+
+    >>> import keras_mtnet as mt
+    >>> model = mt.MTNet((8, 16), (1, 1), classes=4, input_shape=(8, 32, 32, 3))
+    >>> {name: y.shape[1:] for name, y in mt.feature_extractor(model).output.items()}
+    {'stem': (4, 16, 16, 24), 'stage1': (4, 8, 8, 8), 'stage2': (2, 4, 4, 16)}
+    """
+    stages = {}
+    for layer in model.layers:
+        if match := re.match(r"(stem|stage\d+)_", layer.name):
+            stages[match[1]] = layer.output
+    if not stages:
+        raise ValueError(f"{model.name} has no layers that are named stem_... or stage1_...")
+    return VideoModel(model.inputs, stages, name=f"{model.name}_features")
+
+
+def load_model(path: str | os.PathLike, **kwargs: Any) -> keras.Model:
+    """Loads a saved model: `keras.saving.load_model` with all layers of this package known.
+
+    Args:
+        path: a `.keras` file, or the folder of a run, of which `model.keras` is loaded.
+        **kwargs: of `keras.saving.load_model`, as `compile`.
+
+    Example:
+
+    >>> import tempfile, keras_mtnet as mt
+    >>> path = tempfile.mkdtemp() + "/model.keras"
+    >>> mt.MTNet((8,), (1,), classes=4).save(path)
+    >>> mt.load_model(path).output_shape
+    (None, 4)
+    """
+    path = Path(path).expanduser()
+    return keras.saving.load_model(path / "model.keras" if path.is_dir() else path, **kwargs)

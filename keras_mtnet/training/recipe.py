@@ -235,6 +235,7 @@ class Recipe:
             "recompute",
         )
         options = {name: getattr(self, name) for name in names}
+        options["remat"] = options.pop("recompute")
         return {name: value for name, value in options.items() if value is not None}
 
     def replace(self, **changes: Any) -> "Recipe":

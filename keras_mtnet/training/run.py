@@ -15,7 +15,8 @@ from keras_mtnet.data import ReadReport, Videos, clips, read_split
 from keras_mtnet.data.augment import find_augment
 from keras_mtnet.files import check_new_folder, write_beside, write_text
 from keras_mtnet.models import build
-from keras_mtnet.models.configs import find_config
+from keras_mtnet.models.builder import default_clip
+from keras_mtnet.presets import lookup
 from keras_mtnet.training import checkpoint
 from keras_mtnet.training.checkpoint import RunState
 from keras_mtnet.training.devices import (
@@ -33,7 +34,7 @@ from keras_mtnet.training.progress import InputClock, Progress, Throughput
 from keras_mtnet.training.recipe import Recipe
 from keras_mtnet.training.records import BestWeights, RunHistory, TensorBoardLogs
 from keras_mtnet.training.run_folder import about_run, check_same_run, start_folder
-from keras_mtnet.weights import choose_variant, load_weights
+from keras_mtnet.weights import load_weights
 
 # Fewer videos than these do not teach a network what motion looks like; UCF-101 has 9,537.
 _SMALL_SET = 20_000
@@ -153,12 +154,12 @@ def read_data(recipe: Recipe) -> tuple[Videos, Videos]:
 
 def resolve(recipe: Recipe, training: Videos) -> Recipe:
     """Fills in what the recipe leaves to the data, the model and the machine."""
-    variant = choose_variant(recipe.model, recipe.variant, recipe.weights)
-    config = find_config(recipe.model, variant)
+    preset = lookup(recipe.model, recipe.weights)
+    variant = recipe.variant or (preset and preset.options.get("variant"))
     recipe = recipe.replace(
         variant=variant,
         stride=recipe.stride or training.stride,
-        size=recipe.size or config.size,
+        size=recipe.size or default_clip(recipe.model, recipe.weights)[1],
         learning_rate=recipe.peak_rate,
         precision=resolve_precision(recipe.precision),
     )

@@ -1,6 +1,7 @@
-"""Weights: which exist, where they lie, and how they get into a network and out of PyTorch."""
+"""Weights: where their files are, how they get into a network, and into and out of PyTorch."""
 
-from keras_mtnet.weights.convert import convert_weights
-from keras_mtnet.weights.load import check_name, choose_variant, load_weights
+import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
 
-__all__ = ["check_name", "choose_variant", "convert_weights", "load_weights"]
+from keras_mtnet.weights.load import load_weights
+
+__all__ = ["load_weights"]

@@ -1,217 +1,291 @@
 """Loading weights into a network, with or without its classifier."""
 
 import contextlib
+import json
 import os
-import shutil
+import re
 import tempfile
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
 from absl import logging
 
-from keras_mtnet.weights import identity, registry
-from keras_mtnet.weights.cache import locate, locate_entry
-from keras_mtnet.weights.checksum import verify
-from keras_mtnet.weights.download import LARGEST
-from keras_mtnet.weights.identity import HEAD, Identity
+from keras_mtnet.clip_spec import ClipSpec
+from keras_mtnet.layers.clip_normalization import ClipNormalization
+from keras_mtnet.presets import PRESETS, Preset
+from keras_mtnet.weights.hub import locate, locate_preset
+
+HEAD = "predictions"  # the one layer that depends on the number of classes, in every network
+DEEPEST = 32  # levels of groups; Keras writes fewer than 10
+LARGEST = 1 << 28  # numbers in one tensor
+LARGEST_FILE = 4 << 30  # bytes
+
+# Keras' key of a layer, as "conv3d_2", to its name and the shapes of its tensors.
+Layout = dict[str, tuple[str, list[tuple[int, ...]]]]
 
 
-def load_weights(model: keras.Model, weights: str | os.PathLike) -> list[str]:
+def load_weights(model: keras.Model, weights: str | os.PathLike | Preset) -> list[str]:
     """Loads weights into a network.
 
-    Where the file's classifier has another number of classes than the model's, everything but the
-    classifier is loaded, and the classifier keeps its random weights; a network without a
-    classifier takes everything else. A warning names the tensors that were left out.
+    If the file was trained on another number of classes, everything but the classifier is loaded,
+    and the classifier is re-initialized; a network without a classifier takes everything else. A
+    warning names the layers that were left out.
 
     Args:
         model: a network of this package.
         weights: path of a `.weights.h5` or `.keras` file or of a run's folder;
-            `hf://user/repo/file`, an http(s) address, or a name of the registry as `"hacs"`.
+            `hf://user/repo/file`; an http(s) address; a `Preset` or, where the model has the name
+            that its builder gives, the name of one, as `"hacs"`.
 
     Returns:
         Names of the layers that were left out: empty, or those of the file's classifier.
 
     Raises:
-        FileNotFoundError: if there is no such file; for names of the registry, with how to get it.
+        FileNotFoundError: if there is no such file; for presets, with how to get it.
         ValueError: if the file is not what it should be, or belongs to another network.
-        OSError: if it cannot be downloaded.
+        ImportError, OSError: if it cannot be downloaded.
+
+    Example:
+
+    >>> import tempfile, keras_mtnet as mt
+    >>> path = tempfile.mkdtemp() + "/five.weights.h5"
+    >>> mt.MTNet((8,), (1,), classes=5).save_weights(path)
+    >>> mt.weights.load_weights(mt.MTNet((8,), (1,), classes=3), path)
+    ['predictions']
     """
-    wanted = identity.of_model(model)
-    if registry.is_name(weights):
-        entry = registry.find_blocks(weights, wanted.variant, wanted.blocks)
-        path = locate_entry(entry)
-        verify(path, entry.sha256)
-        if entry.preprocessing:
-            logging.warning("weights=%r expect other clips. %s", weights, entry.preprocessing)
-    else:
-        path = locate(weights)
-        verify(path)
-    with _opened(path) as (hdf5, stored):
-        _check_network(path, stored, model.name, wanted)
+    preset = weights if isinstance(weights, Preset) else _preset_of(model, weights)
+    path = locate(weights) if preset is None else locate_preset(preset)
+    with _opened(path) as (hdf5, stored, network, config):
+        wanted = _layout_of(model)
+        left_out = _compare(path, network, stored, model.name, wanted)
+        # What a file does not say, the preset does.
+        found = config if preset is None else vars(preset.normalization)
+        _check_normalization(path, model, found)
         before = model.get_weights()
         try:
-            left_out = _load_what_fits(model, hdf5, wanted, stored)
+            _load(model, hdf5, left_out)
         except Exception as error:  # HDF5 and Keras stumble over damage in many ways
             model.set_weights(before)  # Keras may have loaded a part
             raise ValueError(
                 f"{path} is damaged, or holds the weights of another network than {model.name} "
-                "with these options. Build the model with the file's own stage_filters, "
-                "stage_depths, ratio and cell."
+                "with these options."
             ) from error
-    _say_left_out(path, model, stored, wanted, left_out)
-    return left_out
-
-
-def choose_variant(
-    model: str, variant: str | None, weights: str | os.PathLike | None
-) -> str | None:
-    """Returns the variant of a network that weights were trained for.
-
-    Args:
-        model: `"MTNetS"`, `"MTNetM"`, `"MTNetL"`; `"MTNet"` has no variants.
-        variant: the variant asked for; None for that of the weights.
-        weights: as in `load_weights`. The file of a name need not be there.
-
-    Returns:
-        `"paper"`, `"released"`, or, if nothing decides it, None.
-
-    Raises:
-        ValueError: if the weights are of another variant than the one asked for.
-        OSError: as `load_weights` does.
-    """
-    if weights is None or model == "MTNet":
-        return variant
-    if registry.is_name(weights):
-        return registry.find(weights, model, variant).variant
-    stored = identify(weights, model)
-    if variant and stored.variant and variant != stored.variant:
-        raise ValueError(f"weights={weights!r} are of {stored}. Received: variant={variant!r}")
-    return variant or stored.variant
-
-
-def check_name(
-    model: str,
-    variant: str | None,
-    weights: str | os.PathLike | None,
-    include_top: bool,
-    classes: int,
-) -> None:
-    """Refuses, before a network is built, a name of the registry that it cannot take.
-
-    Args:
-        model, variant, weights: as in `choose_variant`. Other weights than names always pass.
-        include_top, classes: of the network to be built.
-
-    Raises:
-        ValueError: if a classifier has another number of classes than the one of the registry.
-        FileNotFoundError: if the file is not there; says how to get it.
-    """
-    if not registry.is_name(weights):
-        return
-    entry = registry.find(weights, model, variant)
-    if include_top and classes != entry.classes:
-        raise ValueError(
-            f"weights={weights!r} of {model} come with a classifier of {entry.classes} classes "
-            f"({entry.dataset}). Received: classes={classes}. Build with classes={entry.classes} "
-            f"or include_top=False; for a new classifier on them, build {model}(variant="
-            f"{entry.variant!r}, classes={classes}) and call "
-            f"keras_mtnet.weights.load_weights(model, {weights!r})."
+    if not left_out:
+        _take_clip_spec(model, config)
+    for name, shapes in left_out.items():
+        logging.warning("%s: left out %s, of shapes %s.", path, name, shapes)
+    if HEAD in left_out and any(layer.name == HEAD for layer in model.layers):
+        logging.warning(
+            "The classification head of %s is re-initialized: the file was trained on other "
+            "classes.",
+            model.name,
         )
-    locate_entry(entry)
+    return list(left_out)
 
 
-def identify(weights: str | os.PathLike, model: str) -> Identity:
-    """Returns whose weights these are, without loading them.
+def stored_classes(weights: str | os.PathLike) -> int | None:
+    """Width of the classifier in a file of weights; None without one. See `load_weights`."""
+    with _opened(locate(weights)) as (_, stored, _, _):
+        heads = [shapes for name, shapes in stored.values() if name == HEAD]
+    return heads[0][0][-1] if heads else None
 
-    Args:
-        weights: as in `load_weights`.
-        model: `"MTNetS"`, `"MTNetM"` or `"MTNetL"`, for names of the registry.
 
-    Raises:
-        ValueError, OSError: as `load_weights` does.
-    """
-    if registry.is_name(weights):
-        entry = registry.find(weights, model)
-        return Identity(entry.variant, entry.blocks, entry.classes)
-    with _opened(locate(weights)) as (_, stored):
-        return stored
+def _preset_of(model: keras.Model, weights: str | os.PathLike) -> Preset | None:
+    """The preset that a name means for a model, told by the model's own name."""
+    there = [preset for preset in PRESETS.values() if preset.weights == weights]
+    plain = model.name.replace("_", "").lower()
+    for preset in there:
+        if preset.model.lower() == plain:
+            return preset
+    if not there:
+        return None
+    names = ", ".join(preset.model for preset in there)
+    raise ValueError(
+        f"weights={weights!r} exist for {names}, and the name of the model, {model.name!r}, tells "
+        f"none of them. Pass keras_mtnet.presets.find({there[0].model!r}, {weights!r}), or name "
+        "the model as its builder does."
+    )
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[Path, Identity]]:
-    """Gives the `.weights.h5` file that `path` is, or holds, and whose weights these are."""
+def _opened(path: Path) -> Iterator[tuple[Path, Layout, str, dict[str, Any]]]:
+    """Gives the HDF5 file that `path` is, or holds, and what is in it.
+
+    Yields:
+        The HDF5 file, its layout, the name of its network, and the configuration of its
+        `ClipNormalization` where a `.keras` file tells it.
+    """
     with contextlib.ExitStack() as stack:
         try:
-            hdf5 = path
+            hdf5, config = path, {}
             if path.suffix == ".keras":
-                hdf5 = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "model.weights.h5"
-                _unpack(path, hdf5)
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+                hdf5, config = _unpack(path, Path(folder))
             with h5py.File(hdf5) as file:
-                identity.check_contained(file)
-                stored = identity.of_file(file)
+                _check_contained(file)
+                stored = _layout_in(file)
+                network = str(file["vars"].attrs.get("name", "?")) if "vars" in file else "?"
         except Exception as error:  # HDF5 and zip stumble over damage in many ways
             raise ValueError(f"{path} is damaged, or no file of Keras weights: {error}") from error
-        yield hdf5, stored
+        yield hdf5, stored, network, config
 
 
-def _unpack(path: Path, target: Path) -> None:
-    """Takes the weights, and nothing else, out of a `.keras` file."""
+def _unpack(path: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Takes the weights out of a `.keras` file, and reads how it normalizes; runs nothing."""
     with zipfile.ZipFile(path) as archive:
-        size = archive.getinfo(target.name).file_size
-        if size > LARGEST:
-            raise ValueError(f"{target.name} would be {size} bytes")
-        with archive.open(target.name) as source, open(target, "wb") as file:
-            shutil.copyfileobj(source, file)
+        for info in archive.infolist():
+            if info.file_size > LARGEST_FILE:
+                raise ValueError(f"{info.filename} would be {info.file_size} bytes")
+        hdf5 = Path(archive.extract("model.weights.h5", folder))
+        if "config.json" not in archive.namelist():
+            return hdf5, {}
+        return hdf5, _normalization_in(json.loads(archive.read("config.json"))) or {}
 
 
-def _check_network(path: Path, stored: Identity, name: str, wanted: Identity) -> None:
-    """Keras fills layers in their order and does not mind what is left over in the file."""
-    if (stored.variant, stored.blocks) != (wanted.variant, wanted.blocks):
-        raise ValueError(f"{path} holds the weights of {stored}, but {name} is {wanted}.")
-    if wanted.classes is not None and stored.classes is None:
+def _normalization_in(config: Any) -> dict[str, Any] | None:
+    """The configuration of the first `ClipNormalization` in that of a model."""
+    if isinstance(config, dict):
+        if config.get("class_name") == ClipNormalization.__name__:
+            return config["config"]
+        config = list(config.values())
+    if isinstance(config, list):
+        return next(filter(None, map(_normalization_in, config)), None)
+    return None
+
+
+def _check_contained(group: h5py.Group, depth: int = 0) -> None:
+    """Raises ValueError if a file points at data outside itself, or holds absurdly much."""
+    if depth > DEEPEST:
+        raise ValueError(f"its groups are nested more than {DEEPEST} deep")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name!r} is a link to elsewhere")
+        item = group[name]
+        if h5py.h5o.get_info(item.id).rc > 1:  # groups in a ring would never end
+            raise ValueError(f"{name!r} is in it more than once")
+        if isinstance(item, h5py.Group):
+            _check_contained(item, depth + 1)
+        elif item.external or item.is_virtual:
+            raise ValueError(f"{name!r} keeps its data elsewhere")
+        elif item.size > LARGEST:
+            raise ValueError(f"{name!r} of shape {item.shape} is no weight of a network")
+
+
+def _layout_in(file: h5py.File) -> Layout:
+    layout: Layout = {}
+    for key, group in file["layers"].items():
+        shapes: list[tuple[int, ...]] = []
+        _collect_shapes(group, shapes)
+        if shapes:
+            layout[key] = (str(group["vars"].attrs["name"]), sorted(shapes))
+    return layout
+
+
+def _collect_shapes(group: h5py.Group, shapes: list[tuple[int, ...]]) -> None:
+    for name, item in group.items():
+        if isinstance(item, h5py.Dataset):
+            shapes.append(item.shape)
+        elif not name.startswith("seed_generator"):  # no weights, and not always written
+            _collect_shapes(item, shapes)
+
+
+def _layout_of(model: keras.Model) -> Layout:
+    layout: Layout = {}
+    counts: Counter[str] = Counter()
+    for layer in model.layers:
+        kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
+        kind = re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()  # as Keras names it in files
+        key = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
+        if layer.weights:
+            layout[key] = (layer.name, sorted(tuple(weight.shape) for weight in layer.weights))
+    return layout
+
+
+def _compare(
+    path: Path, network: str, stored: Layout, name: str, wanted: Layout
+) -> dict[str, list[tuple[int, ...]]]:
+    """What of a file stays out: nothing, or its classifier.
+
+    Keras fills layers by their order and does not mind what is left over in the file.
+
+    Raises:
+        ValueError: if anything else differs, naming both networks and the first difference.
+    """
+    differing = [key for key in wanted if stored.get(key) != wanted[key]]
+    left_over = [key for key in stored if key not in wanted]
+    if [wanted[key][0] for key in differing] == [HEAD] and not left_over:
+        head = stored.get(differing[0])
+        if head is not None and head[0] == HEAD:
+            return {HEAD: head[1]}
         raise ValueError(
-            f"{path} holds no classifier, but {name} has one of {wanted.classes} classes. Build it "
-            "with include_top=False."
+            f"{path} holds no classifier, but {name} has one. Build it with include_top=False."
         )
+    tops = [key for key in left_over if stored[key][0].startswith((HEAD, "head_"))]
+    has_head = any(layer == HEAD for layer, _ in wanted.values())
+    if not differing and left_over == tops and not (left_over and has_head):
+        return {stored[key][0]: stored[key][1] for key in tops}
+    key = (differing + left_over)[0]
+    raise ValueError(
+        f"{path} holds the weights of another network than {name}: {network!r} with "
+        f"{_describe(stored)}, where {name!r} has {_describe(wanted)}. First difference: {key} is "
+        f"{_only(stored, wanted, key)} in the file and {_only(wanted, stored, key)} in the model. "
+        "Build the model with the arguments that the file was trained with."
+    )
 
 
-def _load_what_fits(
-    model: keras.Model, path: Path, wanted: Identity, stored: Identity
-) -> list[str]:
-    if wanted.classes is None:
-        _load(model, path)
-        return list(stored.top)
-    if wanted.classes == stored.classes:
-        _load(model, path)
-        return []
-    # All but the classifier, strictly: whatever else differs is still an error.
-    _load(keras.Model(model.input, model.get_layer(HEAD).input), path)
-    return [HEAD]
+def _only(layout: Layout, other: Layout, key: str) -> str:
+    """A layer with the first shapes that the same layer of another layout has not."""
+    if key not in layout:
+        return "missing"
+    name, shapes = layout[key]
+    differing = sorted((Counter(shapes) - Counter(other.get(key, ("", []))[1])).elements())
+    return f"{name!r} of {len(shapes)} tensors, as {differing[:2]}" if differing else repr(name)
 
 
-def _load(model: keras.Model, path: Path) -> None:
+def _describe(layout: Layout) -> str:
+    """5 mt_block, 2 dense, ..."""
+    kinds = Counter(re.sub(r"_\d+$", "", key) for key in layout)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+
+
+def _load(model: keras.Model, path: Path, left_out: dict[str, Any]) -> None:
+    if HEAD in left_out and any(layer.name == HEAD for layer in model.layers):
+        # All but the classifier, strictly: whatever else differs is still an error.
+        model = keras.Model(model.inputs, model.get_layer(HEAD).input)
     with warnings.catch_warnings():  # Keras warns of bookkeeping that holds no weights
         warnings.filterwarnings("ignore", message="Skipping nested container")
         model.load_weights(path)
 
 
-def _say_left_out(
-    path: Path, model: keras.Model, stored: Identity, wanted: Identity, left_out: list[str]
-) -> None:
-    if not left_out:
+def _normalization_of(model: keras.Model) -> ClipNormalization | None:
+    return next((layer for layer in model.layers if isinstance(layer, ClipNormalization)), None)
+
+
+def _check_normalization(path: Path, model: keras.Model, found: dict[str, Any]) -> None:
+    """Raises ValueError if a network normalizes clips otherwise than its weights expect."""
+    layer = _normalization_of(model)
+    if layer is None or layer.mean is None or found.get("mean") is None:
         return
-    tensors = list(stored.top.values())[-len(left_out) :]
-    if wanted.classes is None:
-        logging.warning(
-            "%s: left out, as %s has no classifier: %s.", path, model.name, ", ".join(tensors)
+    names = ("mean", "std", "channel_order")
+    theirs = tuple(tuple(v) if isinstance(v := found[name], list) else v for name in names)
+    ours = tuple(getattr(layer, name) for name in names)
+    if ours != theirs:
+        raise ValueError(
+            f"{path} expects clips normalized with (mean, std, channel_order) = {theirs}; "
+            f"{model.name} normalizes with {ours}. Build the model as the file's was, or load the "
+            "file itself: keras_mtnet.load_model."
         )
-    else:
-        logging.warning(
-            "%s was trained for %d classes: left out %s. Layer %r of %s keeps its new random "
-            "weights for %d classes.",
-            *(path, stored.classes, tensors[0], HEAD, model.name, wanted.classes),
-        )
+
+
+def _take_clip_spec(model: keras.Model, config: dict[str, Any]) -> None:
+    """Takes over what a `.keras` file knows of its clips, where the model knows nothing."""
+    layer = _normalization_of(model)
+    if layer is not None and layer.clip_spec == ClipSpec() and config.get("clip_spec"):
+        layer.clip_spec = ClipSpec(**config["clip_spec"])

@@ -22,12 +22,10 @@ def test_crop_side_is_the_crop_in_the_frame():
     assert sampling.crop_side(1, 9) == 1
 
 
-def test_normalise_is_the_formula_and_what_models_expect():
+def test_normalise_leaves_values_to_the_model():
     clips = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 7, 3), "uint8")
-    mean, std = np.array([124, 117, 104]) / 255, 1 / (0.0167 * 255)
     found = transforms.normalise(tf.constant(clips))
     assert found.dtype == tf.float32 and found.shape == clips.shape
-    np.testing.assert_allclose(found, (clips / 255 - mean) / std, atol=2e-5)
     np.testing.assert_array_equal(found, preprocess_input(clips))
 
 

@@ -42,7 +42,14 @@ CELLS = ("rnn", "gru", "lstm", "peephole_lstm")
 
 def network(cell):
     """One stage of one block, small because JAX compiles every operation it meets."""
-    options = {"head_filters": 12, "head_units": 16, "ratio": 0.5, "cell": cell, "classes": 5}
+    options = {
+        "include_preprocessing": False,
+        "head_filters": 12,
+        "head_units": 16,
+        "ratio": 0.5,
+        "cell": cell,
+        "classes": 5,
+    }
     model = models.MTNet((8,), (1,), input_shape=(8, 12, 12, 3), stem_filters=8, **options)
     reference.randomize(model, scale=0.7)
     return model
@@ -77,8 +84,9 @@ def main(path):
     results["released"] = released()
     results["trained"] = trained(layers.MTConv(8, ratio=0.5))
     results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, remat=True))
-    pixels = keras.ops.convert_to_tensor(np.arange(12, dtype="uint8").reshape(4, 3))
-    results["preprocessed"] = mt.preprocess_input(pixels)
+    pixels = np.arange(12, dtype="uint8").reshape(1, 1, 2, 2, 3)
+    normalized = layers.ClipNormalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bgr")(pixels)
+    results["normalized"] = normalized
     np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})
 
 

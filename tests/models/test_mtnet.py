@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import keras_mtnet as mt
+from keras_mtnet.clip_spec import MTNET_MEAN, MTNET_STD
 from keras_mtnet.models import build
 
 NARROW = {
@@ -17,6 +18,7 @@ NARROW = {
     "head_units": 16,
     "ratio": 0.5,
     "classes": 5,
+    "include_preprocessing": False,  # clips here are of small numbers
 }
 CLIP = (8, 16, 16, 3)
 
@@ -97,6 +99,17 @@ def test_keras_file_round_trip(model, tmp_path):
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
     x = clip(2, 6, 12, 12, 3)
     np.testing.assert_array_equal(loaded(x), model(x))
+
+
+def test_normalizes_pixels(model):
+    """uint8 and float32 clips of 0 to 255 give what normalized clips give without."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *CLIP)).astype("uint8")
+    whole = narrow(include_preprocessing=True)
+    whole.set_weights(model.get_weights())
+    expected = model((pixels / 255 - MTNET_MEAN) / MTNET_STD)
+    np.testing.assert_allclose(whole(pixels), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(whole.predict(pixels, verbose=0), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(whole(pixels.astype("float32")), whole(pixels))
 
 
 @pytest.mark.parametrize("policy, error", [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])

@@ -7,42 +7,22 @@ import tensorflow as tf
 
 import keras_mtnet as mt
 
-MEAN, STD = np.array([124, 117, 104]) / 255, 1 / (0.0167 * 255)
 
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int64"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("shape", [(3,), (4, 5, 6, 3), (2, 4, 5, 6, 3)])
-def test_values(shape, dtype):
+def test_clips_stay_as_they_are(shape, dtype):
+    """Networks normalize inside; a tensor in a pipeline passes as well."""
     x = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
-    before = x.copy()
-    y = mt.preprocess_input(x)
-    assert isinstance(y, np.ndarray) and y.dtype == "float32"
-    np.testing.assert_allclose(y, (before / 255 - MEAN) / STD, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(x, before)  # it is not changed
-    assert x.dtype == dtype
-
-
-def test_tensors():
-    x = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3)).astype("uint8")
-    y = mt.preprocess_input(keras.ops.convert_to_tensor(x))
-    assert keras.ops.is_tensor(y) and y.dtype == "float32"
-    np.testing.assert_allclose(y, mt.preprocess_input(x), rtol=1e-5, atol=1e-6)
-
-
-def test_in_a_pipeline_and_in_a_model():
-    x = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 3, 3)).astype("uint8")
+    assert mt.preprocess_input(x) is x
     piped = next(iter(tf.data.Dataset.from_tensors(x).map(mt.preprocess_input)))
-    np.testing.assert_allclose(piped, mt.preprocess_input(x), rtol=1e-5, atol=1e-6)
-    inputs = keras.Input((None, None, None, 3), dtype="uint8")
-    model = keras.Model(inputs, mt.preprocess_input(inputs))
-    np.testing.assert_allclose(model(x), mt.preprocess_input(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(piped, x)
 
 
 def test_refuses_channels_first():
     with pytest.raises(ValueError, match="channels_first"):
         mt.preprocess_input(np.zeros((3, 8, 8)), data_format="channels_first")
     with pytest.raises(ValueError, match=r"\(3, 8, 8\)"):
-        mt.preprocess_input(np.zeros((3, 8, 8)))
+        mt.preprocess_input(keras.ops.zeros((3, 8, 8)))
 
 
 SCORES = np.array([[0.1, 0.6, 0.3], [0.25, 0.25, 0.5]], "float32")

@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 import keras_mtnet as mt
+from keras_mtnet.clip_spec import MTNET_MEAN, MTNET_STD
 from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
 from keras_mtnet.layers.two_stream_mt_conv import TwoStreamMTConv
 from keras_mtnet.models import ReleasedMTNet
-from keras_mtnet.weights.state_dict import from_state_dict, to_state_dict
+from keras_mtnet.models.released_mtnet import TORCH_KEYS
+from keras_mtnet.weights.torch import from_state_dict, to_state_dict
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "released.npz"
 LABELS = (3, 1)  # of the stored gradients
@@ -31,8 +33,14 @@ def state(vectors):
 
 def narrow(**options):
     """A network of the widths of the stored vectors."""
-    options = {"classifier_activation": None, "classes": 5, **options}
-    return ReleasedMTNet((8, 16, 24), (2, 1, 2), stem_filters=8, **options)
+    options = {
+        "classifier_activation": None,
+        "classes": 5,
+        "include_preprocessing": False,  # stored clips are normalized already
+        **options,
+    }
+    filters, depths = options.pop("stages", ((8, 16, 24), (2, 1, 2)))
+    return ReleasedMTNet(filters, depths, stem_filters=8, **options)
 
 
 def stored_clip(vectors, name):
@@ -63,7 +71,7 @@ def test_equals_the_authors_network(vectors, state, name, known):
     """Logits to 1e-4 and gradients to 1e-3; the even clip ends in fewer than 3 rows."""
     clip = stored_clip(vectors, name)
     model = narrow(input_shape=clip.shape[1:] if known else None)
-    from_state_dict(model, state)
+    from_state_dict(model, state, TORCH_KEYS)
     logits, gradient = with_gradient(model, clip)
     assert_near(logits, vectors[f"{name}/logits"], 1e-4)
     assert_near(gradient, vectors[f"{name}/gradient"], 1e-3)
@@ -75,15 +83,15 @@ def test_every_statistic_matters(vectors, state):
     model = narrow(input_shape=clip.shape[1:])
     for part in ("running_mean", "running_var", "norm_long.bias", "conv_short2long.weight", "_hh_"):
         changed = {k: v * 1.5 + 0.1 if part in k else v for k, v in state.items()}
-        from_state_dict(model, changed)
+        from_state_dict(model, changed, TORCH_KEYS)
         difference = np.abs(model(clip).numpy() - vectors["even/logits"]).max()
         assert difference > 1e-2, part
 
 
 def test_state_dict_and_back(state):
     model = narrow()
-    from_state_dict(model, state)
-    back = to_state_dict(model)
+    from_state_dict(model, state, TORCH_KEYS)
+    back = to_state_dict(model, TORCH_KEYS)
     assert back.keys() == state.keys()
     for key, value in state.items():
         if not key.endswith("num_batches_tracked"):
@@ -106,7 +114,7 @@ def test_state_dict_that_does_not_fit(state, change, message):
     wrong = {key: value.copy() for key, value in state.items()}
     change(wrong)
     with pytest.raises(ValueError, match=message):
-        from_state_dict(model, wrong)
+        from_state_dict(model, wrong, TORCH_KEYS)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -116,8 +124,18 @@ def test_named_networks():
     model = mt.MTNetS(variant="released", input_shape=(16, 112, 112, 3))
     assert sum(w.shape.num_elements() for w in model.trainable_weights) == 39_879_368
     assert model.name == "mtnet_s" and model.output_shape == (None, 200)
-    depths = [c.stage_depths for c in mt.models.configs.RELEASED_CONFIGS.values()]
+    depths = [size.released_depths for size in mt.models.mtnet.SIZES.values()]
     assert depths == [(2, 2, 5, 3), (3, 4, 6, 3), (3, 4, 23, 3)]
+
+
+def test_takes_rgb_and_normalizes_bgr(state):
+    """The authors' pipeline reads BGR, and normalizes it with the mean of RGB."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 32, 32, 3)).astype("uint8")
+    model, inner = narrow(include_preprocessing=True), narrow()
+    from_state_dict(model, state, TORCH_KEYS)
+    from_state_dict(inner, state, TORCH_KEYS)
+    expected = inner((pixels[..., ::-1] / 255 - MTNET_MEAN) / MTNET_STD)
+    np.testing.assert_allclose(model(pixels), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_costs():
@@ -148,7 +166,7 @@ def test_without_the_top(vectors, pooling):
 def test_average_is_what_the_classifier_reads(vectors, state):
     clip = stored_clip(vectors, "even")
     model = narrow(input_shape=clip.shape[1:])
-    from_state_dict(model, state)
+    from_state_dict(model, state, TORCH_KEYS)
     features = narrow(include_top=False, pooling="avg", input_shape=clip.shape[1:])
     features.set_weights(model.get_weights()[:-2])
     np.testing.assert_allclose(
@@ -175,7 +193,7 @@ def test_names_do_not_depend_on_what_was_built_before():
 def test_half_precision(vectors, state, dtype):
     clip = stored_clip(vectors, "even")
     model = narrow(dtype=dtype, input_shape=clip.shape[1:])
-    from_state_dict(model, state)
+    from_state_dict(model, state, TORCH_KEYS)
     assert all(w.dtype == "float32" for w in model.weights if w.dtype.startswith("f"))
     assert model.get_layer("stage3_block2").compute_dtype == dtype.removeprefix("mixed_")
     logits, gradient = with_gradient(model, clip)
@@ -185,7 +203,9 @@ def test_half_precision(vectors, state, dtype):
 
 def test_every_weight_learns():
     """Only the recurrent kernels of streams of a single frame get no gradient."""
-    model = ReleasedMTNet((8,), (2,), stem_filters=8, classes=4, input_shape=(12, 16, 16, 3))
+    model = narrow(
+        classes=4, input_shape=(12, 16, 16, 3), stages=((8,), (2,)), classifier_activation="softmax"
+    )
     assert [x.shape[1] for x in model.get_layer("stage1_block2").output] == [6, 3]
     clip = np.random.default_rng(0).normal(size=(2, 12, 16, 16, 3)).astype("float32")
     with tf.GradientTape() as tape:

@@ -11,34 +11,57 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.convolutions import CenteredConv3D
-from keras_mtnet.layers.defaults import BN_EPSILON, BN_MOMENTUM, he_fan_out
+from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.two_stream_entry import TwoStreamEntry
 from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
-from keras_mtnet.models.arguments import check_arguments, clip_input, finish
-from keras_mtnet.models.configs import CLASSES
+from keras_mtnet.models.builder import Weights, begin, builder, check_stages, classifier, pool
+from keras_mtnet.models.video_model import VideoModel
+from keras_mtnet.presets import RELEASED_MTNET
+
+CLASSES = 200  # HACS
+# How the authors' network/MTnet.py names the weights; see `keras_mtnet.weights.torch`.
+TORCH_KEYS = (
+    (r"^stem_conv/", "stem.0/"),
+    (r"^stem_bn/", "stem.1/"),
+    (r"^predictions/", "fc/"),
+    (r"^stage(\d)_block(\d+)/", lambda match: f"layer{match[1]}.{int(match[2]) - 1}/"),
+    (r"/conv([12])/", r"/conv1_\1/"),
+    (r"/conv3/", "/conv2/"),
+    (r"/conv4/", "/conv3/"),
+    (r"/shortcut/", "/downsample/"),
+    (r"/local_gate/", "/sr_short/op/"),
+    (r"/prolonged_gate/", "/sr_long/op/"),
+    (r"/local_conv/", "/conv_short/"),
+    (r"/prolonged_conv/", "/conv_long/"),
+    (r"/lateral_conv/", "/conv_short2long/"),
+    (r"/local_bn/", "/norm_short/"),
+    (r"/prolonged_bn/", "/norm_long/"),
+)
 
 
+@builder
 def ReleasedMTNet(
     stage_filters: Sequence[int],
     stage_depths: Sequence[int],
     include_top: bool = True,
-    weights: str | None = None,
+    weights: Weights = None,
     input_tensor: Any = None,
     input_shape: Sequence[int | None] | None = None,
     pooling: str | None = None,
-    classes: int = CLASSES,
+    classes: int | None = None,
     classifier_activation: Any = "softmax",
     name: str = "released_mtnet",
     *,
+    include_preprocessing: bool = True,
     stem_filters: int | None = None,
     ratio: float = 7 / 8,
     cell: str = "gru",
     dropout_rate: float = 0.0,
     synchronized: bool = False,
-    recompute: bool = False,
+    remat: bool = False,
     dtype: Any = None,
-) -> keras.Model:
+) -> VideoModel:
     """Builds a network as the paper's authors released it.
 
     A 3x7x7 convolution and a `TwoStreamEntry` are followed by stages of `TwoStreamMTBlock`s. The
@@ -49,7 +72,8 @@ def ReleasedMTNet(
         stage_filters: output channels of each stage, both streams together.
         stage_depths: blocks of each stage.
         include_top: whether to end in the classifier.
-        weights, input_tensor, input_shape, classes, classifier_activation, name: as in `MTNet`.
+        weights, input_tensor, input_shape, classes, classifier_activation, name,
+            include_preprocessing: as in `MTNet`.
         pooling: without the top: None for the feature map `(N, T', H', W', C)`, in which the
             prolonged stream is interpolated to the size of the local one; `"avg"` (what the
             classifier reads) or `"max"` for `(N, C)`.
@@ -58,21 +82,34 @@ def ReleasedMTNet(
         cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`; gru in the released networks.
         dropout_rate: in front of the classifier; none in the released networks.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        recompute: as in `MTNet`.
+        remat: as in `MTNet`.
         dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
-        A functional `keras.Model` from clips `(N, T, H, W, 3)` to float32 scores `(N, classes)`.
+        A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
+        `(N, classes)`. The network was trained on BGR; its normalization reverses the channels.
 
     Raises:
         ValueError: naming the argument and its value, for anything outside these choices.
 
-    Source: the behaviour of `network/MTnet.py` in the authors' repository
+    Source: the behavior of `network/MTnet.py` in the authors' repository
     alexandrosstergiou/Squeeze-and-Recursion-Temporal-Gates.
+
+    Example:
+
+    >>> import keras_mtnet as mt
+    >>> model = mt.models.ReleasedMTNet((8, 16), (1, 1), classes=4)
+    >>> model.output_shape
+    (None, 4)
     """
-    check_arguments(stage_filters, stage_depths, include_top, pooling, classes, dropout_rate)
-    inputs = clip_input(input_shape, input_tensor)
-    x = _stem(inputs, stem_filters or stage_filters[0], synchronized, dtype)
+    check_stages(stage_filters, stage_depths)
+    draft = begin(
+        *("ReleasedMTNet", include_top, weights, input_tensor, input_shape, pooling, classes),
+        *(include_preprocessing, dtype),
+        normalization=RELEASED_MTNET,
+        default_classes=CLASSES,
+    )
+    x = _stem(draft.clips, stem_filters or stage_filters[0], synchronized, dtype)
     streams = TwoStreamEntry(ratio, dtype=dtype, name="stem_streams")(x)
     for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
         for block in range(1, depth + 1):
@@ -82,21 +119,14 @@ def ReleasedMTNet(
                 ratio=ratio,
                 cell=cell,
                 synchronized=synchronized,
-                remat=recompute,
+                remat=remat,
                 dtype=dtype,
                 name=f"stage{stage}_block{block}",
             )(streams)
     x = _join(streams, "avg" if include_top else pooling, dtype)
     if include_top:
-        x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
-        x = keras.layers.Dense(
-            classes,
-            classifier_activation,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            dtype="float32",  # a softmax in half precision loses small scores
-            name="predictions",
-        )(x)
-    return finish(inputs, x, name, weights)
+        x = classifier(x, draft.classes, classifier_activation, dropout_rate, dtype)
+    return draft.finish(x, name, {"authors": TORCH_KEYS})
 
 
 def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
@@ -110,13 +140,7 @@ def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
         dtype=dtype,
         name="stem_conv",
     )(x)
-    x = keras.layers.BatchNormalization(
-        momentum=BN_MOMENTUM,
-        epsilon=BN_EPSILON,
-        synchronized=synchronized,
-        dtype=dtype,
-        name="stem_bn",
-    )(x)
+    x = batch_norm("stem_bn", synchronized, dtype)(x)
     return keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
 
 
@@ -124,11 +148,8 @@ def _join(streams: Sequence[Any], pooling: str | None, dtype: Any) -> Any:
     """Both streams as one: (N, C) pooled, or a feature map (N, T, H, W, C)."""
     if pooling is None:
         return JoinStreams(dtype=dtype, name="head_join")(streams)
-    kinds = {"avg": keras.layers.GlobalAveragePooling3D, "max": keras.layers.GlobalMaxPooling3D}
     names = ("head_local_pool", "head_prolonged_pool")
-    pooled = [
-        kinds[pooling](dtype=dtype, name=name)(x) for x, name in zip(streams, names, strict=True)
-    ]
+    pooled = [pool(x, pooling, dtype, name) for x, name in zip(streams, names, strict=True)]
     return keras.layers.Concatenate(dtype=dtype, name="head_join")(pooled)
 
 

@@ -1,0 +1,94 @@
+"""VideoModel: what it learns from data sets, and what it warns of."""
+
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_mtnet as mt
+from keras_mtnet.clip_spec import ClipSpec
+
+
+class Data(keras.utils.PyDataset):
+    """Two batches of noise that know their clips."""
+
+    def __init__(self, **spec):
+        super().__init__()
+        self.clip_spec = ClipSpec(**spec)
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return np.full((2, 2, 8, 8, 3), 200, "uint8"), np.array([0, 1])
+
+
+@pytest.fixture
+def model():
+    inputs = keras.Input((2, 8, 8, 3), name="clips")
+    mean = (0.5, 0.5, 0.5)
+    x = mt.layers.ClipNormalization(mean, mean, name="normalization")(inputs)
+    x = keras.layers.GlobalAveragePooling3D()(x)
+    model = mt.models.VideoModel(inputs, keras.layers.Dense(2, "softmax")(x), name="little")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_fit_takes_over_the_clip_spec(model):
+    data = Data(frames=2, stride=5, class_names=("a", "b"))
+    assert model.training_data is None
+    model.fit(data, verbose=0)
+    assert model.clip_spec == data.clip_spec and model.training_data is data
+    with pytest.raises(ValueError, match=r"stride=5.*stride=3.*model\.clip_spec = .*ClipSpec\(\)"):
+        model.fit(Data(stride=3), verbose=0)
+    with pytest.raises(ValueError, match=r"\('a', 'b'\).*\('b', 'a'\)"):
+        model.fit(Data(class_names=("b", "a")), verbose=0)
+    model.clip_spec = ClipSpec()
+    model.fit(Data(stride=3), verbose=0)
+    assert model.clip_spec.stride == 3
+
+
+def test_training_data_is_not_saved(model, tmp_path):
+    model.fit(tf.data.Dataset.from_tensors(Data()[0]), verbose=0)
+    model.save(tmp_path / "model.keras")
+    assert mt.load_model(tmp_path / "model.keras").training_data is None
+    model.export(tmp_path / "export", verbose=False)
+
+
+def small():
+    return np.random.default_rng(0).random((2, 2, 8, 8, 3)).astype("float32")
+
+
+CALLS = {
+    "call": lambda model, x: model(x),
+    "eager tensor": lambda model, x: model(tf.constant(x)),
+    "predict": lambda model, x: model.predict(x, verbose=0),
+    "evaluate": lambda model, x: model.evaluate(x, np.array([0, 1]), verbose=0),
+    "fit": lambda model, x: model.fit(x, np.array([0, 1]), verbose=0),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_warns_once_of_scaled_clips(model, caplog, call):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        CALLS[call](model, small())
+        CALLS[call](model, small())
+    (record,) = caplog.records
+    assert "between 0.0" in record.getMessage() and "0 to 255" in record.getMessage()
+
+
+@pytest.mark.parametrize("clips", [small() * 255, small() - 0.5, np.zeros((1, 2, 8, 8, 3), "f4")])
+def test_does_not_warn_of_others(model, caplog, clips):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        model.predict(clips, verbose=0)
+        model(clips.clip(0, 255).astype("uint8"))
+    assert not caplog.records
+
+
+def test_a_model_that_cannot_carry_a_clip_spec():
+    inputs = keras.Input((2,))
+    model = mt.models.VideoModel(inputs, keras.layers.Dense(2)(inputs), name="plain")
+    with pytest.raises(ValueError, match="plain has no ClipNormalization"):
+        model.clip_spec = ClipSpec(stride=2)
