@@ -41,10 +41,10 @@ def preset(videos: mt.data.Videos, name: str, options: argparse.Namespace) -> fl
         options.size,
         options.batch_size,
         training=True,
-        repeat=True,
+        label_mode="categorical",
         augment=name,
     )
-    iterator = iter(batches)
+    iterator = iter(batches.repeat())
 
     def work(count: int) -> None:
         for _ in range(count):

@@ -44,7 +44,7 @@ from av.video.reformatter import VideoReformatter
 
 import keras_mtnet
 from keras_mtnet.data import Videos, clips, draw_dataset, pack, read_split, sampling
-from keras_mtnet.data.transforms import short_side
+from keras_mtnet.data.geometry import SCALE
 from keras_mtnet.video import open_video
 
 FRAMES, STRIDE, SEED, BATCH = 16, 4, 0, 8
@@ -152,7 +152,7 @@ def make_contenders(root: Path, size: int, threads: int) -> dict[str, Callable[[
     contenders = {"plain": loop(plain), "pipeline": pipeline(videos)}
     with contextlib.suppress(ImportError):
         contenders["opencv"] = loop(opencv())
-    for name, side in {"packed": 8192, "packed for size": short_side(size)}.items():
+    for name, side in {"packed": 8192, "packed for size": round(SCALE * size)}.items():
         output = f"{root}_packed_{side}"
         pack("folder", str(root), output, shards=4, short_side=side)
         contenders[name] = pipeline(read_several_times(output))

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_mtnet.data import draw_dataset, pack
-from keras_mtnet.data.transforms import short_side
+from keras_mtnet.data.geometry import SCALE
 from keras_mtnet.training import RECIPES
 
 TRAIN = """
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         videos = str(Path(folder) / "videos")
         draw_dataset(str(Path(folder) / "drawn"), 12, 4, 3, seed=0)
-        side = short_side(RECIPES["demo"].size)
+        side = round(SCALE * RECIPES["demo"].size)
         pack("folder", str(Path(folder) / "drawn"), videos, short_side=side)
         for seed in range(arguments.seeds):
             for schedule in ("plain", "multigrid"):

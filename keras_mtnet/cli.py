@@ -119,7 +119,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     names = ("data", "root", "annotations", "split")
     place = {name: getattr(arguments, name) or getattr(trained, name) for name in names}
     dataset = place.pop("data")
-    videos = read_split(dataset, **place, subset=arguments.subset, seed=trained.seed)
+    videos = read_split(dataset, **place, subset=arguments.subset)
     if videos.class_names != config.class_names:
         known, found = (", ".join(c.class_names[:3]) for c in (config, videos))
         raise ValueError(

@@ -126,7 +126,7 @@ def evaluate_views(
     if any(video.label < 0 for video in videos):
         raise ValueError("evaluate_views needs labelled videos; predict_video needs no labels.")
     report = ReadReport()
-    options = {"clips": clips, "crops": crops, "stride": stride, "report": report}
+    options = {"num_clips": clips, "num_crops": crops, "stride": stride, "report": report}
     confusion, top5 = np.zeros((classes, classes), "int64"), 0
     shown = int(verbose and sys.stdout.isatty())
     bar = keras.utils.Progbar(len(videos), unit_name="video", verbose=shown)

@@ -45,7 +45,7 @@ def predict_video(
     """
     if top < 1:
         raise ValueError(f"top must be at least 1. Received: top={top}")
-    options = {"clips": clips, "crops": crops, "stride": stride}
+    options = {"num_clips": clips, "num_crops": crops, "stride": stride}
     report = ReadReport()
     videos = read_videos([os.fspath(path)])
     found = score_views(model, videos, batch_size, frames, size, report=report, **options)

@@ -35,7 +35,7 @@ def test_scores_are_means_over_views(videos):
     model = stand_in(8)
     result = evaluate_views(model, videos, clips=3, crops=2, batch_size=4, verbose=False)
     confusion, top5 = np.zeros((8, 8), int), 0
-    for clips, label, _ in views(videos, frames=4, size=16, clips=3, crops=2):
+    for clips, label, _ in views(videos, frames=4, size=16, num_clips=3, num_crops=2):
         scores = np.mean([model(clip[None]).numpy()[0] for clip in clips], axis=0)
         order = np.argsort(-scores, kind="stable").tolist()
         confusion[int(label), order[0]] += 1

@@ -19,7 +19,7 @@ def test_best_classes_of_the_mean_over_views(model, drawn):
     best = predict_video(
         model, tests[0].path, 3, tests.class_names, clips=2, crops=3, stride=tests.stride
     )
-    clips, _, _ = next(iter(views(tests, 4, None, 16, clips=2, crops=3)))
+    clips, _, _ = next(iter(views(tests, 4, None, 16, num_clips=2, num_crops=3)))
     scores = model(clips).numpy().mean(axis=0)
     order = np.argsort(-scores)[:3]
     assert [name for name, _ in best] == [tests.class_names[i] for i in order]

@@ -17,7 +17,6 @@ _NAMES = {
     "Videos": "data.videos",
     "check_videos": "video.check",
     "clips": "data.pipeline",
-    "clips_from_directory": "data.pipeline",
     "count_frames": "video.opening",
     "draw_dataset": "data.synthetic",
     "pack": "data.packing.writer",
@@ -25,6 +24,7 @@ _NAMES = {
     "read_frames": "video.opening",
     "read_split": "data.catalog",
     "read_videos": "data.videos",
+    "video_dataset_from_directory": "data.directory",
     "views": "data.pipeline",
 }
 

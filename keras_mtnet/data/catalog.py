@@ -32,7 +32,7 @@ def read_split(
     split: int = 1,
     subset: str = "train",
     validation_split: float = 0.2,
-    seed: int = 0,
+    split_seed: int = 0,
 ) -> Videos:
     """Finds the videos of one part of a data set.
 
@@ -63,7 +63,7 @@ def read_split(
             `"test"`. Where every file is named as in UCF-101 (`..._g07_c02.avi`), whole groups are
             kept together: clips of a group are cut from one recording, and splitting them would
             leak.
-        seed: chooses those videos.
+        split_seed: chooses those videos; keep it, or training sees validation videos.
 
     Returns:
         `Videos` sorted by name. Listed videos that are not on disk are in its `missing`.
@@ -79,7 +79,7 @@ def read_split(
     if split != 1 and dataset not in SEVERAL_SPLITS:
         raise ValueError(f"{dataset} has one split, split=1. Received: split={split}")
     if is_packed(root):
-        part = Part(root, annotations, split, subset, validation_split, seed)
+        part = Part(root, annotations, split, subset, validation_split, split_seed)
         return read_packed(dataset, part)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"no such folder: {root!r}")
@@ -87,7 +87,7 @@ def read_split(
         raise FileNotFoundError(f"no such annotations: {annotations!r}")
     if dataset == "folder" and (annotations is not None or ucf101.has_lists(root, split)):
         dataset = "ucf101"
-    part = Part(root, annotations, split, subset, validation_split, seed)
+    part = Part(root, annotations, split, subset, validation_split, split_seed)
     return _collect(dataset, part, READERS[dataset](part))
 
 

@@ -85,11 +85,6 @@ def add(clip: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     return to_pixels(_float(clip) + values)
 
 
-def invert(clip: tf.Tensor) -> tf.Tensor:
-    """The negative."""
-    return 255 - clip
-
-
 def posterize(clip: tf.Tensor, bits: int | tf.Tensor) -> tf.Tensor:
     """Keeps the upper bits of every value, 0 to 8 of them."""
     dropped = tf.cast(8 - bits, tf.int32)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_mtnet.clip_spec import SAMPLINGS
-from keras_mtnet.data import sampling
+from keras_mtnet.data import geometry, sampling
 from keras_mtnet.data.augment import PRESETS, Augment
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.videos import Video
@@ -16,7 +16,7 @@ from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.rgb import Box
 from keras_mtnet.video.source import EndsEarly, VideoError
 
-_AREA_DRAWS = 22  # numbers that `sampling.random_area` takes
+_AREA_DRAWS = 22  # numbers that `geometry.random_box` takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +127,9 @@ class ClipReader:
 
         def boxes(height: int, width: int) -> list[Box]:
             if self.augment.crop_area is None:
-                side = sampling.crop_side(height, width)
-                place = sampling.random_box(height, width, side, draws.top, draws.left)
-                return [(*place, side, side)]
+                return [geometry.random_square(height, width, draws.top, draws.left)]
             limits = self.augment.crop_area, self.augment.crop_aspect
-            return [sampling.random_area(height, width, *limits, draws.areas)]
+            return [geometry.random_box(height, width, *limits, draws.areas)]
 
         flip = draws.flip < self.augment.flip
         clip = None if out is None else out[:, None]
@@ -163,9 +161,7 @@ class ClipReader:
             return sampling.uniform_windows(count, self.frames, self.stride, num_clips).ravel()
 
         def boxes(height: int, width: int) -> list[Box]:
-            side = sampling.crop_side(height, width)
-            places = sampling.uniform_boxes(height, width, side, num_crops)
-            return [(*place, side, side) for place in places]
+            return geometry.uniform_squares(height, width, num_crops)
 
         pixels = self._read(video, choose, boxes)
         pixels = pixels.reshape(num_clips, self.frames, num_crops, *pixels.shape[2:])
@@ -197,7 +193,7 @@ class ClipReader:
         return pixels
 
 
-def check_positive(name: str, value: int) -> None:
+def check_positive(name: str, value: int | None) -> None:
     """Raises ValueError for a number below 1."""
-    if value < 1:
+    if value is not None and value < 1:
         raise ValueError(f"{name} must be at least 1. Received: {name}={value}")

@@ -77,26 +77,6 @@ def random_box(
 # --- Crops, colours, boxes -----------------------------------------------------------------------
 
 
-def random_resized_crop(
-    clip: tf.Tensor,
-    seed: tf.Tensor,
-    size: int,
-    area: tuple[float, float] = (0.08, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
-) -> tf.Tensor:
-    """Cuts a random box out of all frames and resizes it to `(T, size, size, 3)`."""
-    shape = tf.shape(clip)
-    top, left, height, width = random_box(seed, shape[1], shape[2], area, aspect)
-    box = clip[:, top : top + height, left : left + width]
-    resized = clip_ops.to_pixels(tf.image.resize(box, [size, size]))
-    return tf.ensure_shape(resized, [clip.shape[0], size, size, 3])
-
-
-def random_flip(clip: tf.Tensor, seed: tf.Tensor, probability: float = 0.5) -> tf.Tensor:
-    """Mirrors a clip left to right with a probability."""
-    return sometimes(clip, seed, probability, lambda clip, _: clip[:, :, ::-1])
-
-
 # field of Augment -> what it does with a number drawn between the limits
 JITTER = {
     "brightness": (clip_ops.brightness, 1.0),

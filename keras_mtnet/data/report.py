@@ -9,13 +9,11 @@ class ReadReport:
     Attributes:
         failed: dict from video name to the reason why nothing of it could be used.
         damaged: dict from video name to what is wrong, of videos used as far as they can be read.
-        left_out: numbers of the first samples of batches in which nothing could be read.
     """
 
     def __init__(self):
         self.failed: dict[str, str] = {}
         self.damaged: dict[str, str] = {}
-        self.left_out: set[int] = set()
         self._lock = threading.Lock()
 
     def add_failed(self, name: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Which frames and which pixels of a video a clip is made of.
+"""Which frames of a video a clip is made of.
 
 Pure functions of counts and of numbers in [0, 1): no state, no files. A sample of the training
 stream draws its numbers from `sample_generator(seed, number)`, so it is the same in any thread,
@@ -8,10 +8,6 @@ process or machine, and after a restart.
 import functools
 
 import numpy as np
-
-# A frame's short side over the crop's: 320 for 256. Tests use the training scale too, so that
-# things have the size the network has learned; a test crop sees 0.8 of the shorter side.
-SCALE = 1.25
 
 # Each use of a seed draws from a range of the generator's counter of its own.
 _ORDER, _SAMPLE = 1, 2
@@ -117,58 +113,3 @@ def segment_frames(count: int, frames: int, draws: np.ndarray | float = 0.5) -> 
     parts = np.arange(frames)
     last = -(-(parts + 1) * count // frames) - 1  # of each part; rounding must not go beyond
     return np.minimum(((parts + draws) * count / frames).astype("int64"), last)
-
-
-def crop_side(height: int, width: int) -> int:
-    """Side in pixels of the square of a frame that becomes a clip's."""
-    return max(1, round(min(height, width) / SCALE))
-
-
-def random_box(height: int, width: int, size: int, u: float, v: float) -> tuple[int, int]:
-    """Top and left edge of a training crop; `u` and `v` in [0, 1) choose among all that fit."""
-    return int(u * (height - size + 1)), int(v * (width - size + 1))
-
-
-def random_area(
-    height: int,
-    width: int,
-    area: tuple[float, float],
-    aspect: tuple[float, float],
-    u: np.ndarray,
-) -> tuple[int, int, int, int]:
-    """A training crop of random size.
-
-    Args:
-        height: of the frame.
-        width: of the frame.
-        area: lowest and highest share of the crop in the frame's area; uniform between them.
-        aspect: lowest and highest width over height; its logarithm is uniform.
-        u: 22 numbers in [0, 1) that decide.
-
-    Returns:
-        Top, left, height and width of the first of ten boxes that fits. If none does, the tenth,
-        with the sides that are too long cut to the frame's.
-    """
-    pixels = (area[0] + (area[1] - area[0]) * u[:10]) * height * width
-    ratios = aspect[0] * (aspect[1] / aspect[0]) ** u[10:20]
-    tall, wide = np.round(np.sqrt([pixels / ratios, pixels * ratios])).astype(int)
-    fits = (tall <= height) & (wide <= width)
-    place = fits.argmax() if fits.any() else 9
-    tall, wide = (int(np.clip(n[place], 1, m)) for n, m in ((tall, height), (wide, width)))
-    return int(u[20] * (height - tall + 1)), int(u[21] * (width - wide + 1)), tall, wide
-
-
-def uniform_boxes(height: int, width: int, size: int, crops: int) -> list[tuple[int, int]]:
-    """Top and left edges of test crops.
-
-    One crop is the centre. Several are spread along the longer side from end to end, and are
-    centred on the shorter one.
-    """
-    down, right = height - size, width - size
-    middle = [(down // 2, right // 2)]
-    if crops == 1:
-        return middle
-    places = [i / (crops - 1) for i in range(crops)]
-    if height > width:
-        return [(round(place * down), right // 2) for place in places]
-    return [(down // 2, round(place * right)) for place in places]

@@ -124,8 +124,6 @@ class KeepPlace(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         epoch = self.epochs[self.state.epoch]
-        while self.state.sample in self.report.left_out:
-            self.state.sample += epoch.batch_size
         self.state.sample += epoch.batch_size
         self.state.step += 1
         self.counts = [keras.ops.copy(counter) for counter in self.counters]
@@ -136,8 +134,11 @@ class KeepPlace(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for counter, count in zip(self.counters, self.counts, strict=False):
             counter.assign(count)
-        self.state.sample = self.epochs[epoch].end_sample
         self.state.epoch = epoch + 1
+        ended = self.state.epoch == len(self.epochs)
+        self.state.sample = (
+            self.epochs[epoch].end_sample if ended else self.epochs[epoch + 1].first_sample
+        )
         # Those of the test, by now; the next epoch begins without.
         self.model.reset_metrics()
         self._save_if_due()

@@ -43,9 +43,9 @@ class Workers:
         return self.index == 0
 
     @property
-    def part(self) -> tuple[int, int] | None:
-        """Which of how many parts of each batch is this worker's; None if not connected."""
-        return (self.index, self.count) if self.connected else None
+    def part(self) -> tuple[int, int]:
+        """Which of how many parts of each batch is this worker's."""
+        return (self.index, self.count) if self.connected else (0, 1)
 
     def connect(self) -> None:
         """Waits for all workers and makes their devices those that Keras computes on.

@@ -61,14 +61,15 @@ def plan(recipe: Recipe, videos: int) -> list[Epoch]:
         videos: how many there are to train on.
     """
     epochs: list[Epoch] = []
-    sample = step = 0
+    step = 0
     for number in range(recipe.epochs):
         batch_size, frames, size = _shape(recipe, number)
-        steps = max(1, math.ceil(((number + 1) * videos - sample) / batch_size))
+        steps = math.ceil(videos / batch_size)
         stride = recipe.stride * (recipe.frames // frames)  # the same span of time
         rate = batch_size / recipe.batch_size
-        epochs.append(Epoch(number, sample, step, steps, batch_size, frames, stride, size, rate))
-        sample, step = epochs[-1].end_sample, step + steps
+        first = number * steps * batch_size
+        epochs.append(Epoch(number, first, step, steps, batch_size, frames, stride, size, rate))
+        step += steps
     return epochs
 
 

@@ -12,7 +12,7 @@ from keras_mtnet import plots
 from keras_mtnet.data import Videos
 from keras_mtnet.files import check_new_folder
 from keras_mtnet.training.checkpoint import RunState
-from keras_mtnet.training.devices import dtype_policy, even_batches, make_strategy
+from keras_mtnet.training.devices import dtype_policy, make_strategy
 from keras_mtnet.training.optimizer import make_optimizer
 from keras_mtnet.training.plan import Epoch, plan
 from keras_mtnet.training.recipe import Recipe
@@ -21,10 +21,10 @@ from keras_mtnet.training.run import (
     check_warmup,
     compile_model,
     epoch_stream,
+    label_mode,
     make_model,
     read_data,
     resolve,
-    soft_labels,
 )
 
 _TIMED_STEPS = 3
@@ -116,7 +116,10 @@ def time_a_step(
         recipe,
         plain,
         RunState(sample=plain.first_sample),
-        {"one_hot": soft_labels(recipe)},
+        {
+            "label_mode": label_mode(recipe),
+            "sample_weights": strategy.num_replicas_in_sync > 1,
+        },
     ).take(_TIMED_STEPS + 2)
     begin, read, first = time.perf_counter(), 0, None
     for batch in stream:  # one at a time: a large one may take a gigabyte
@@ -127,7 +130,7 @@ def time_a_step(
     clock = _StepClock()
     repeated = stream.from_tensors(first).repeat(_TIMED_STEPS + 2)
     model.fit(
-        even_batches(repeated, strategy.num_replicas_in_sync),
+        repeated,
         shuffle=False,
         verbose=0,
         callbacks=[clock],

@@ -21,7 +21,6 @@ from keras_mtnet.training import checkpoint
 from keras_mtnet.training.checkpoint import RunState
 from keras_mtnet.training.devices import (
     dtype_policy,
-    even_batches,
     gpu_capability,
     make_strategy,
     resolve_precision,
@@ -141,9 +140,7 @@ def check_folders(recipe: Recipe) -> None:
 def read_data(recipe: Recipe) -> tuple[Videos, Videos]:
     """The videos to train and to test on."""
     training, testing = (
-        read_split(
-            recipe.data, recipe.root, recipe.annotations, recipe.split, subset, seed=recipe.seed
-        )
+        read_split(recipe.data, recipe.root, recipe.annotations, recipe.split, subset)
         for subset in ("train", "test")
     )
     for part, videos in (("training", training), ("test", testing)):
@@ -185,8 +182,12 @@ def _check_readable(videos: Videos, part: str, recipe: Recipe) -> None:
     """Raises ValueError unless at least one video can be read: a run of nothing never ends."""
     report = ReadReport()
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
-    first = clips(videos, **sizes, batch_size=1, report=report).take(1)
-    if not list(first):
+    views = clips(videos, **sizes, batch_size=1, report=report, sample_weights=True)
+    try:
+        readable = any(weight.any() for _, _, weight in views.as_numpy_iterator())
+    except tf.errors.InvalidArgumentError:  # none of them
+        readable = False
+    if not readable:
         name, reason = next(iter(report.failed.items()))
         raise ValueError(
             f"None of the {len(videos)} {part} videos can be read, e.g. {name}: {reason}"
@@ -240,6 +241,11 @@ def _layers_within(layer: keras.Layer) -> list[keras.Layer]:
 def soft_labels(recipe: Recipe) -> bool:
     """Whether labels are shares of classes."""
     return find_augment(recipe.augment).mixes or recipe.label_smoothing > 0
+
+
+def label_mode(recipe: Recipe) -> str:
+    """The labels that the loss of a recipe takes."""
+    return "categorical" if soft_labels(recipe) else "int"
 
 
 def compile_model(model: keras.Model, recipe: Recipe, epochs: Sequence[Epoch]) -> None:
@@ -359,16 +365,20 @@ def _fit(
     workers: Workers,
 ) -> None:
     """Trains from where the run stands to its end, an epoch a `fit`."""
-    common = {"report": report, "one_hot": soft_labels(recipe), "part": workers.part}
+    common = {
+        "report": report,
+        "label_mode": label_mode(recipe),
+        "part": workers.part,
+        "sample_weights": devices > 1 or workers.connected,
+    }
     sizes = {"frames": recipe.frames, "stride": recipe.stride, "size": recipe.size}
     tests = clips(testing, batch_size=recipe.batch_size, **sizes, **common)
-    tests = even_batches(tests, devices, len(testing))
     clock = InputClock() if devices == 1 else None
     callbacks, place = _callbacks(model, recipe, training, epochs, state, report, clock, workers)
     steps_by_shape: dict[tuple[int, ...], object] = {}
     with place.stopping_at_signals():
         for epoch in epochs[state.epoch :]:
-            stream = even_batches(epoch_stream(training, recipe, epoch, state, common), devices)
+            stream = epoch_stream(training, recipe, epoch, state, common)
             shape = (epoch.frames, epoch.size)  # batches may be smaller by unreadable videos
             # A function for each shape: Keras' own would be traced once more for shapes that are
             # unknown, and be half as fast.
@@ -394,20 +404,20 @@ def epoch_stream(
     training: Videos, recipe: Recipe, epoch: Epoch, state: RunState, common: dict[str, object]
 ) -> tf.data.Dataset:
     """The batches of an epoch from where the run stands."""
-    return clips(
+    batches = clips(
         training,
         frames=epoch.frames,
         stride=epoch.stride,
         size=epoch.size,
         batch_size=epoch.batch_size,
         training=True,
-        repeat=True,
-        start_sample=state.sample,
-        steps=(epoch.end_sample - state.sample) // epoch.batch_size,
         seed=recipe.seed,
         augment=recipe.augment,
         **common,
     )
+    done = (state.sample - epoch.first_sample) // epoch.batch_size
+    batches.position.epoch, batches.position.skip = epoch.number, done
+    return batches.skip(done) if done else batches
 
 
 def _callbacks(
@@ -461,6 +471,7 @@ def _callbacks(
 
 def _first_clips(training: Videos, recipe: Recipe, sizes: dict[str, int]) -> np.ndarray | None:
     options = {"training": True, "seed": recipe.seed, "augment": recipe.augment}
+    options["label_mode"] = label_mode(recipe)
     first = clips(training, batch_size=4, **sizes, **options).take(1)
     return next((x for x, _ in first.as_numpy_iterator()), None)
 

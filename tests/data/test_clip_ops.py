@@ -84,11 +84,6 @@ def test_solarize(threshold):
     np.testing.assert_array_equal(run(clip_ops.solarize, clip, threshold), expected)
 
 
-def test_invert():
-    clip = picture()
-    np.testing.assert_array_equal(run(clip_ops.invert, clip), as_one(ImageOps.invert, clip))
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_auto_contrast(seed):
     clip = picture(seed)

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +17,6 @@ from keras_mtnet.data import (
     ReadReport,
     Videos,
     clips,
-    clips_from_directory,
     pack,
     read_clip,
     read_frames,
@@ -28,7 +28,6 @@ from keras_mtnet.data import (
 from keras_mtnet.data.augment import PRESETS, augment_clip
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.synthetic import write_video
-from keras_mtnet.models.preprocessing import preprocess_input
 from keras_mtnet.video import open_video
 
 SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 6}
@@ -69,7 +68,7 @@ def assert_same(one, other):
 
 def test_training_clips_are_those_cut_by_hand(videos):
     (x, y), *_ = take(clips(videos, training=True, seed=5, **SMALL), 1)
-    assert x.shape == (6, 4, 32, 32, 3) and x.dtype == np.float32 and y.dtype == np.int32
+    assert x.shape == (6, 4, 32, 32, 3) and x.dtype == np.uint8 and y.dtype == np.int32
     for number in range(6):
         video = videos[sampling.epoch_order(5, 0, len(videos))[number]]
         start, top, left, flip = sampling.sample_generator(5, number).random(4)
@@ -78,13 +77,14 @@ def test_training_clips_are_those_cut_by_hand(videos):
         indices = first + np.array([0, 2, 4, 6])
         # A square of 38 of 48 rows and 64 columns.
         expected = cut_frames(video.path, indices, int(top * 11), int(left * 27), flip < 0.5)
-        np.testing.assert_allclose(x[number], preprocess_input(expected), atol=1e-3)
-        whole = preprocess_input(read_frames(video.path, indices, (40, 53)))
+        np.testing.assert_array_equal(x[number], expected)
+        whole = read_frames(video.path, indices, (40, 53))
         if flip < 0.5:
             whole = whole[:, :, ::-1]
             left = 1 - left
         top, left = round(top * 8), round(left * 21)
-        assert np.abs(x[number] - whole[:, top : top + 32, left : left + 32]).mean() < 0.5
+        same = whole[:, top : top + 32, left : left + 32]
+        assert np.abs(x[number] - same.astype(float)).mean() < 30
         assert y[number] == video.label
 
 
@@ -107,44 +107,88 @@ def test_same_seed_gives_the_same_batches_whatever_the_parallelism(videos):
     assert_same(runs[0], runs[1])
     assert_same(runs[0], runs[2])
     other = take(clips(videos, training=True, seed=2, **SMALL), 1)
-    assert np.abs(other[0][0] - runs[0][0][0]).max() > 0.1
+    assert (other[0][0] != runs[0][0][0]).any()
 
 
-def test_an_epoch_holds_every_video_once_and_the_next_one_differs(videos):
+def test_epochs_are_shuffled_passes_in_full_batches_of_known_number(videos):
     dataset = clips(videos, training=True, **SMALL)
-    epochs = [[y for _, y in dataset.as_numpy_iterator()] for _ in range(2)]
-    for labels in epochs:
-        assert [len(y) for y in labels] == [6, 6, 6, 6, 6, 2]
-        assert np.bincount(np.concatenate(labels)).tolist() == [4] * 8
-    assert np.concatenate(epochs[0]).tolist() != np.concatenate(epochs[1]).tolist()
+    assert len(dataset) == 6  # 32 videos in batches of 6
+    assert [each.shape for each in dataset.element_spec] == [(None, 4, 32, 32, 3), (None,)]
+    epochs = [[y for _, y in dataset.as_numpy_iterator()] for _ in range(3)]
+    assert all(len(y) == 6 for labels in epochs for y in labels)
+    stream = np.concatenate([y for labels in epochs for y in labels])
+    passes = [stream[start : start + 32] for start in (0, 32, 64)]
+    assert all(np.bincount(labels).tolist() == [4] * 8 for labels in passes)
+    assert passes[0].tolist() != passes[1].tolist()
+    for labels, order in zip(
+        passes, (sampling.epoch_order(0, e, 32) for e in range(3)), strict=True
+    ):
+        assert labels.tolist() == [videos[place].label for place in order]
 
 
-def test_repeat_goes_on_with_the_epochs_in_full_batches(videos):
-    endless = take(clips(videos, training=True, repeat=True, **SMALL), 12)
-    assert all(len(y) == 6 for _, y in endless)
-    finite = clips(videos, training=True, **SMALL)
-    epochs = [clip for _ in range(2) for x, _ in finite.as_numpy_iterator() for clip in x]
-    np.testing.assert_array_equal(
-        np.concatenate([x for x, _ in endless])[: len(epochs)], np.stack(epochs)
+# --- Where an iteration begins -------------------------------------------------------------------
+
+
+def test_only_whole_iterations_use_up_an_epoch(videos):
+    dataset = clips(videos, training=True, **SMALL)
+    first = take(dataset, 2)
+    assert dataset.position.epoch == 0
+    assert_same(first, take(dataset, 2))
+    whole = take(dataset, 6)  # exactly its length; Keras never asks for more
+    assert_same(first, whole[:2])
+    assert dataset.position.epoch == 1
+    assert (take(dataset, 1)[0][0] != first[0][0]).any()
+    dataset.position.epoch = 0
+    assert_same(take(dataset, 2), first)
+    for _ in dataset:
+        pass
+    assert dataset.position.epoch == 1
+
+
+def test_skipped_batches_are_zeros_that_cost_nothing(videos, monkeypatch):
+    options = {"training": True, "augment": "paper", **SMALL}
+    whole = take(clips(videos, **options), 6)
+    dataset = clips(videos, **options)
+    dataset.position.skip = 4
+    take(dataset, 2)
+    assert dataset.position.skip == 4  # they were not passed yet
+    batches = take(dataset, 6)
+    assert not any(x.any() for x, _ in batches[:4])
+    assert [x.shape for x, _ in batches] == [x.shape for x, _ in whole]
+    assert_same(batches[4:], whole[4:])
+    assert (dataset.position.epoch, dataset.position.skip) == (1, 0)
+
+
+def test_fit_reads_one_epoch_per_epoch(videos, recwarn):
+    """Keras makes an iterator too many at the end of each epoch."""
+    dataset = clips(videos, training=True, **SMALL)
+    seen = []
+    model = keras.Sequential([keras.layers.GlobalAveragePooling3D(), keras.layers.Dense(8)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: seen.append(dataset.position.epoch)
     )
+    valid = clips(videos[:5], **SMALL)
+    model.fit(dataset, validation_data=valid, epochs=3, verbose=0, callbacks=[note])
+    assert seen == [0, 1, 2] and dataset.position.epoch == 3
+    assert int(model.optimizer.iterations) == 18
+    assert not [w for w in recwarn if "ran out of data" in str(w.message)]
 
 
 def test_data_sets_that_are_gone_leave_no_threads(videos):
     """A run makes some for every epoch."""
     counts = []
     for _ in range(4):
-        take(clips(videos, training=True, repeat=True, parallel_calls=3, **SMALL), 2)
+        take(clips(videos, training=True, parallel_calls=3, **SMALL), 2)
         gc.collect()
         counts.append(sum(t.name.startswith("read") for t in threading.enumerate()))
-    assert counts[0] == counts[-1] >= 3
+    assert counts == [counts[0]] * 4
 
 
-def test_start_sample_continues_the_stream(videos):
-    options = {"training": True, "repeat": True, **SMALL}
-    whole = take(clips(videos, **options), 9)
-    assert_same(take(clips(videos, start_sample=7 * 6, **options), 2), whole[7:])
-    part = clips(videos, start_sample=2 * 6, steps=3, **options)
-    assert_same(list(part.as_numpy_iterator()), whole[2:5])
+def test_what_is_made_of_a_data_set_outlives_it(videos):
+    batches = iter(clips(videos, training=True, **SMALL).map(lambda x, y: y))
+    gc.collect()
+    assert len(list(batches)) == 6
 
 
 def test_crops_and_flips_vary_and_are_the_same_for_all_frames(tmp_path):
@@ -153,13 +197,14 @@ def test_crops_and_flips_vary_and_are_the_same_for_all_frames(tmp_path):
     path = str(tmp_path / "still.avi")
     write_video(path, frames.repeat(4, 1).repeat(4, 2))
     (x, _), *_ = take(clips(read_videos([path] * 12), training=True, **SMALL), 1)
-    assert np.abs(x - x[:, :1]).max() < 1.0  # of a range of 17: what the codec leaves
+    x = x.astype(float)
+    assert np.abs(x - x[:, :1]).max() < 60  # what the codec leaves
     assert len({clip[0].tobytes() for clip in x}) == 6
-    centre = clips(read_videos([path]), **SMALL).as_numpy_iterator().next()[0][0, 0]
+    centre = take(clips(read_videos([path]), **SMALL), 1)[0][0][0, 0].astype(float)
     both = [
         np.abs(x[:, 0, 4:-4, 4:-4] - each[4:-4, 4:-4]).mean() for each in (centre, centre[:, ::-1])
     ]
-    assert min(both) > 0.5
+    assert min(both) > 30
 
 
 def test_both_directions_are_equally_likely(tmp_path):
@@ -183,7 +228,7 @@ def test_middle_clips_in_list_order(videos):
     path = videos[8].path
     count = len(list(frames_of(path)))
     expected = cut_frames(path, (count - 7) // 2 + np.array([0, 2, 4, 6]), 5, 13)
-    np.testing.assert_allclose(batches[1][0][2], preprocess_input(expected), atol=1e-3)
+    np.testing.assert_array_equal(batches[1][0][2], expected)
     np.testing.assert_array_equal(read_clip(path, 4, 2, 32), expected)
     assert read_clip(path, 5).shape == (5, 48, 64, 3)
 
@@ -202,7 +247,7 @@ def test_short_videos_loop(tmp_path):
 
 
 def test_views_are_windows_times_crops(videos):
-    dataset = views(videos, 4, 2, 32, clips=5, crops=3)
+    dataset = views(videos, 4, 2, 32, num_clips=5, num_crops=3)
     spec = dataset.element_spec
     assert spec[0].shape == (15, 4, 32, 32, 3) and spec[1].dtype == tf.int32
     elements = list(dataset.as_numpy_iterator())
@@ -213,9 +258,7 @@ def test_views_are_windows_times_crops(videos):
     for place, start in enumerate(np.round(np.linspace(0, count - 7, 5)).astype(int)):
         for crop, left in enumerate((0, 13, 26)):
             expected = cut_frames(path, start + np.array([0, 2, 4, 6]), 5, left)
-            np.testing.assert_allclose(
-                elements[3][0][place * 3 + crop], preprocess_input(expected), atol=2e-5
-            )
+            np.testing.assert_array_equal(elements[3][0][place * 3 + crop], expected)
 
 
 # --- Files that cannot be read -------------------------------------------------------------------
@@ -238,20 +281,22 @@ def test_unreadable_files_make_their_batch_smaller(broken):
 
 def test_unreadable_files_do_not_move_the_others(broken):
     options = {"frames": 4, "stride": 2, "size": 32, "batch_size": 4, "training": True}
-    found = take(clips(broken, **options), 9)
+    found = take(clips(broken, **options), 2)
     order = sampling.epoch_order(0, 0, 8)
     readable = [[n for n in batch if n not in (1, 2, 5)] for batch in (order[:4], order[4:])]
     assert [len(y) for _, y in found] == [len(batch) for batch in readable if len(batch)]
 
 
-def test_a_batch_without_readable_files_is_left_out(broken):
-    batches = clips(broken, 4, 2, 32, 1)
-    assert [len(y) for _, y in take(batches, 9)] == [1] * 5
-    assert batches.report.left_out == {1, 2, 5}
+def test_a_batch_without_readable_files_is_an_error_that_names_them(broken):
+    batches = clips(broken[1:], 4, 2, 32, 2)
+    with pytest.raises(tf.errors.OpError, match="None of the 2 videos of a batch") as error:
+        list(batches)
+    for text in (f"{broken[1].name}: a text file", f"{broken[2].name}: the file", "check-videos"):
+        assert text in str(error.value)
 
 
 def test_views_leave_out_unreadable_videos(broken):
-    dataset = views(broken, 4, 2, 32, clips=2, crops=1)
+    dataset = views(broken, 4, 2, 32, num_clips=2, num_crops=1)
     assert [int(number) for *_, number in dataset] == [0, 3, 4, 6, 7]
     assert len(dataset.report.failed) == 3
 
@@ -267,12 +312,12 @@ def test_strict_raises_naming_file_and_reason(broken, make):
 
 def test_damaged_videos_are_used_as_far_as_they_go(tmp_path):
     path = break_packet(encode(tmp_path / "a.mp4", numbered(30), "libx264"), 20)
-    dataset = views(read_videos([path]), 4, 2, 32, clips=3, crops=1)
+    dataset = views(read_videos([path]), 4, 2, 32, num_clips=3, num_crops=1)
     assert len(list(dataset)) == 1
     assert not dataset.report.failed and "20 frames" in dataset.report.damaged[path]
     assert dataset.report.summary().startswith("1 video damaged, used in part:\n")
     with pytest.raises(tf.errors.OpError, match="20 frames"):
-        list(views(read_videos([path]), 4, 2, 32, clips=3, crops=1, strict=True))
+        list(views(read_videos([path]), 4, 2, 32, num_clips=3, num_crops=1, strict=True))
 
 
 def test_a_real_damaged_file_is_used_or_refused(real_data):
@@ -280,10 +325,10 @@ def test_a_real_damaged_file_is_used_or_refused(real_data):
     if not path.is_file():
         pytest.skip(f"no real clips: {path} is not there")
     videos, reason = read_videos([str(path)]), "odd_corrupted.mp4: it ends after 28 frames"
-    dataset = views(videos, 4, 4, 32, clips=2, crops=1)
+    dataset = views(videos, 4, 4, 32, num_clips=2, num_crops=1)
     assert len(list(dataset)) == 1 and reason in dataset.report.summary()
     with pytest.raises(tf.errors.OpError, match=reason):
-        list(views(videos, 4, 4, 32, clips=2, crops=1, strict=True))
+        list(views(videos, 4, 4, 32, num_clips=2, num_crops=1, strict=True))
 
 
 def test_report_is_empty_when_all_is_well(videos):
@@ -302,36 +347,20 @@ def test_numbers_must_be_positive(videos, name):
 
 
 def test_other_wrong_arguments(videos):
-    with pytest.raises(ValueError, match="start_sample and steps need repeat"):
-        clips(videos, start_sample=3)
-    with pytest.raises(ValueError, match="no videos"):
+    with pytest.raises(ValueError, match="videos must not be empty"):
         clips(videos[:0])
-    with pytest.raises(ValueError, match="crops must be at least 1"):
-        views(videos, crops=0)
-
-
-def test_clips_from_directory(drawn, tmp_path):
-    for name in [v.name for v in read_split("folder", str(drawn), subset="all")]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(drawn / name, tmp_path / name)
-    folder = str(tmp_path)
-    size = {"frames": 2, "stride": 1, "size": 16, "batch_size": 64}
-    split = {"validation_split": 1 / 3, "seed": 0}
-    lengths = {
-        subset: sum(len(y) for _, y in clips_from_directory(folder, subset=subset, **size, **split))
-        for subset in ("training", "validation")
-    }
-    assert lengths == {"training": 32, "validation": 16}
-    everything = clips_from_directory(folder, **size)
-    assert sum(len(y) for _, y in everything) == 48
-    assert everything.class_names[0] == "DriftFast" and everything.report.summary() == ""
-    labels = [clips_from_directory(folder, subset="validation", **size, **split) for _ in range(2)]
-    one, other = (next(each.as_numpy_iterator())[1].tolist() for each in labels)
-    assert one == other == sorted(one)  # validation is in list order
-    with pytest.raises(ValueError, match="together"):
-        clips_from_directory(folder, subset="training")
-    with pytest.raises(ValueError, match="'training' or 'validation'"):
-        clips_from_directory(folder, subset="test", validation_split=0.2)
+    with pytest.raises(ValueError, match=r"read_split.*Received: videos='videos'"):
+        clips("videos")
+    with pytest.raises(ValueError, match="num_crops must be at least 1"):
+        views(videos, num_crops=0)
+    with pytest.raises(ValueError, match="sampling must be one of"):
+        clips(videos, sampling="segments")
+    with pytest.raises(ValueError, match="label_mode must be one of"):
+        clips(videos, label_mode="one_hot")
+    with pytest.raises(ValueError, match=r"needs 2 classes\. Received: 8 classes"):
+        clips(videos, label_mode="binary")
+    with pytest.raises(ValueError, match="sample_weights=True needs labels"):
+        clips(videos, label_mode=None, sample_weights=True)
 
 
 # --- Which frames --------------------------------------------------------------------------------
@@ -353,8 +382,7 @@ def seen(videos, **options) -> list[list[int]]:
     """Numbers of the frames in each clip."""
     options = {"frames": 5, "stride": 2, "size": 16, "batch_size": 2, **options}
     ((x, _),) = take(clips(videos, **options), 1)
-    brightness = x.mean((2, 3))
-    return np.rint(brightness.mean(-1) / 4).astype(int).tolist()
+    return np.rint(x.mean((2, 3, 4)) / 4).astype(int).tolist()
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["files", "packed"])
@@ -363,15 +391,15 @@ def test_a_rate_is_one_for_all_videos(grey, place):
     assert seen(videos) == [[25, 27, 29, 31, 33]] * 2
     assert seen(videos, fps=12.5) == [[20, 24, 28, 32, 36]] * 2  # every second frame, of which two
     assert seen(videos, fps=12.5, stride=1) == [[24, 26, 28, 30, 32]] * 2
-    (x, _, _), *_ = views(videos, 5, 1, 16, clips=1, crops=1, fps=12.5)
+    (x, _, _), *_ = views(videos, 5, 1, 16, num_clips=1, num_crops=1, fps=12.5)
     np.testing.assert_array_equal(x[0], next(iter(clips(videos, 5, 1, 16, 1, fps=12.5)))[0][0])
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["files", "packed"])
 def test_a_frame_of_every_part(grey, place):
     videos = grey[place]
-    assert seen(videos, segments=True) == [[6, 18, 30, 42, 54]] * 2
-    options = {"segments": True, "training": True, "repeat": True}
+    assert seen(videos, sampling="uniform") == [[6, 18, 30, 42, 54]] * 2
+    options = {"sampling": "uniform", "training": True}
     drawn_frames = seen(videos, **options)
     assert drawn_frames == seen(videos, parallel_calls=1, **options)
     assert drawn_frames[0] != drawn_frames[1]
@@ -398,10 +426,13 @@ AUGMENTS = {
 @pytest.mark.parametrize("augment", AUGMENTS)
 def test_augmented_batches_are_those_of_the_seed(videos, augment):
     """Whatever is read in parallel, and after a restart in the middle."""
-    options = {"training": True, "repeat": True, "augment": AUGMENTS[augment], "seed": 1, **SMALL}
-    whole = take(clips(videos, parallel_calls=1, **options), 8)
-    assert_same(take(clips(videos, parallel_calls=5, start_sample=3 * 6, **options), 5), whole[3:])
-    plain = take(clips(videos, training=True, repeat=True, seed=1, **SMALL), 8)
+    options = {"training": True, "label_mode": "categorical", "seed": 1, **SMALL}
+    plain = take(clips(videos, **options), 6)
+    options["augment"] = AUGMENTS[augment]
+    whole = take(clips(videos, parallel_calls=1, **options), 6)
+    rest = clips(videos, parallel_calls=5, **options)
+    rest.position.skip = 3
+    assert_same(take(rest, 6)[3:], whole[3:])
     assert any((x != other).any() for (x, _), (other, _) in zip(whole, plain, strict=True))
 
 
@@ -411,9 +442,9 @@ def test_an_augmented_clip_is_the_plain_one_changed(videos):
     (plain, labels), *_ = take(clips(videos, training=True, seed=5, **SMALL), 1)
     assert y.tolist() == labels.tolist()
     for number in range(6):
-        pixels = np.round(plain[number]).astype("uint8")
-        expected = augment_clip(tf.constant(pixels), sample_seed(5, number), PRESETS["paper"])
-        np.testing.assert_allclose(x[number], preprocess_input(expected.numpy()), atol=1e-3)
+        seed = sample_seed(5, number)
+        expected = augment_clip(tf.constant(plain[number]), seed, PRESETS["paper"])
+        np.testing.assert_array_equal(x[number], expected)
 
 
 def test_no_flips(tmp_path):
@@ -421,8 +452,12 @@ def test_no_flips(tmp_path):
     frames[:, :, 24:] = 255
     path = str(tmp_path / "half.avi")
     write_video(path, frames)
-    for augment in (Augment(flip=0), Augment(flip=0, crop_area=(0.9, 1.0))):
-        dataset = clips(read_videos([path] * 20), 1, 1, 32, 20, training=True, augment=augment)
+    for options in (
+        {"augment": Augment(flip=0, crop_area=(0.9, 1.0))},
+        {"flip": 0},
+        {"flip": False, "augment": Augment(crop_area=(0.9, 1.0))},
+    ):
+        dataset = clips(read_videos([path] * 20), 1, 1, 32, 20, training=True, **options)
         x = next(dataset.as_numpy_iterator())[0]
         assert (x[:, 0, :, -4:].mean((1, 2, 3)) > x[:, 0, :, :4].mean((1, 2, 3))).all()
 
@@ -434,7 +469,7 @@ def test_resized_crops_show_shares_of_the_frame(tmp_path):
     write_video(path, np.ascontiguousarray(frames))
     augment = Augment(crop_area=(0.2, 0.4), crop_aspect=(1.0, 1.0))
     dataset = clips(read_videos([path] * 60), 2, 1, 32, 60, training=True, augment=augment)
-    x = next(dataset.as_numpy_iterator())[0].mean(axis=(1, 2, 4)) / 0.0167
+    x = next(dataset.as_numpy_iterator())[0].mean(axis=(1, 2, 4))
     shown = np.abs(x[:, -3] - x[:, 2]) / 255 * 32 / 27
     lowest, highest = np.sqrt(0.2 / 2), np.sqrt(0.4 / 2)  # a square in a frame twice as wide
     assert lowest - 0.03 < shown.min() < lowest + 0.05
@@ -442,13 +477,14 @@ def test_resized_crops_show_shares_of_the_frame(tmp_path):
 
 
 def test_mixed_clips_have_soft_labels(videos):
-    dataset = clips(videos, training=True, augment=Augment(mix_up=1.0), **SMALL)
+    options = {"label_mode": "categorical", **SMALL}
+    dataset = clips(videos, training=True, augment=Augment(mix_up=1.0), **options)
     assert dataset.element_spec[1] == tf.TensorSpec((None, 8), tf.float32)
-    for x, y in take(dataset, 9):
-        assert len(x) == len(y)
+    for x, y in take(dataset, 6):
+        assert len(x) == len(y) and x.dtype == np.float32 and 100 < x.max() <= 255
         np.testing.assert_allclose(y.sum(1), 1, atol=1e-6)
     assert (take(dataset, 1)[0][1] % 1 > 0).any()
-    tests = take(clips(videos, one_hot=True, **SMALL), 9)
+    tests = take(clips(videos, **options), 9)
     labels = np.concatenate([y for _, y in tests])
     assert set(np.unique(labels)) == {0, 1}
     assert labels.argmax(1).tolist() == [video.label for video in videos]
@@ -457,23 +493,64 @@ def test_mixed_clips_have_soft_labels(videos):
 def test_unreadable_files_do_not_move_augmented_clips(broken):
     named = Videos([dataclasses.replace(v, label=0) for v in broken], ("a", "b"))
     options = {"frames": 4, "stride": 2, "size": 32, "batch_size": 4, "training": True}
+    options["label_mode"] = "categorical"
     augment = Augment(crop_area=(0.5, 1.0), mix_up=1.0)
-    found = take(clips(named, augment=augment, **options), 9)
-    plain = take(clips(named, **options), 9)
+    found = take(clips(named, augment=augment, **options), 2)
+    plain = take(clips(named, **options), 2)
     assert [x.shape for x, _ in found] == [x.shape for x, _ in plain]
     strict = clips(named, augment=augment, strict=True, **options)
     with pytest.raises(tf.errors.OpError, match=r"a text file|is empty|no such file"):
         list(strict)
 
 
-# --- Parts of batches for several workers --------------------------------------------------------
+# --- Weights, and parts of batches for several workers -------------------------------------------
+
+
+def weighted(videos, **options):
+    dataset = clips(videos, sample_weights=True, **{**SMALL, **options})
+    assert dataset.element_spec[0].shape[0] == dataset.element_spec[2].shape[0] is not None
+    return list(dataset.as_numpy_iterator())
+
+
+def test_weights_of_full_batches_are_1(videos):
+    plain = take(clips(videos, training=True, **SMALL), 6)
+    batches = weighted(videos, training=True)
+    assert_same([(x, y) for x, y, _ in batches], plain)
+    assert all(w.tolist() == [1] * 6 for _, _, w in batches)
+
+
+def test_a_test_counts_every_video_the_same(videos):
+    """32 videos in 6 batches of 6: Keras' mean over the batches is that over the videos."""
+    plain = np.concatenate([x for x, _ in take(clips(videos, **SMALL), 6)])
+    batches = weighted(videos)
+    assert [w.round(3).tolist() for _, _, w in batches[-2:]] == [[1.125] * 6, [1.125] * 2 + [0] * 4]
+    x, w = (np.concatenate([batch[i] for batch in batches]) for i in (0, 2))
+    np.testing.assert_array_equal(x[w > 0], plain)
+    assert np.mean(x.mean((1, 2, 3, 4)) * w) == pytest.approx(plain.mean(), rel=1e-5)
+    np.testing.assert_array_equal(batches[-1][0][2:4], plain[-2:])  # stand-ins, not zeros
+
+
+def test_clips_that_can_be_read_make_up_for_those_that_cannot(broken):
+    """Of 8 videos 1, 2 and 5 cannot be read."""
+    options = {"batch_size": 4, "training": True, "label_mode": "int"}
+    plain = take(clips(broken, **{**SMALL, "batch_size": 4}, training=True), 2)
+    for (x, _, w), (real, _) in zip(weighted(broken, **options), plain, strict=True):
+        np.testing.assert_array_equal(x[w > 0], real)
+        means = x.mean((1, 2, 3, 4))
+        assert np.mean(means * w) == pytest.approx(means[w > 0].mean(), rel=1e-5)
+
+
+def test_a_batch_of_nothing_weighs_nothing(broken):
+    batches = weighted(broken, batch_size=1)
+    assert [bool(w[0]) for *_, w in batches] == [True, False, False, True, True, False, True, True]
+    assert not batches[1][0].any()
+    with pytest.raises(tf.errors.OpError, match="None of the videos can be read"):
+        weighted(broken[1:3], batch_size=1)
 
 
 def test_parts_together_are_the_batches(videos):
-    options = {"training": True, "repeat": True, "start_sample": 12, "steps": 8, **SMALL}
-    whole = list(clips(videos, **options).as_numpy_iterator())
-    parts = [list(clips(videos, part=(i, 3), **options).as_numpy_iterator()) for i in range(3)]
-    assert len(whole) == 8
+    whole = take(clips(videos, training=True, **SMALL), 6)
+    parts = [weighted(videos, training=True, part=(i, 3)) for i in range(3)]
     for batch, *shares in zip(whole, *parts, strict=True):
         assert [share[0].shape for share in shares] == [(2, 4, 32, 32, 3)] * 3
         for together, one in zip(
@@ -484,53 +561,60 @@ def test_parts_together_are_the_batches(videos):
 
 
 def test_parts_of_a_test_have_every_video_once(videos):
-    """The last batch of 6 has 2 of the 32 videos: the third part is filled up with grey."""
-    whole = list(clips(videos, **SMALL).as_numpy_iterator())
+    """The last batch of 6 has 2 of the 32 videos: the third part is filled up with black."""
+    whole = take(clips(videos, **SMALL), 6)
     real = []
     for i in range(3):
-        batches = list(clips(videos, part=(i, 3), **SMALL).as_numpy_iterator())
-        assert [x.shape[0] for x, _, _ in batches] == [2] * 6
-        assert [w.tolist() for _, _, w in batches] == [[1, 1]] * 5 + [[1, 1] if i == 0 else [0, 0]]
+        batches = weighted(videos, part=(i, 3))
+        assert [(w > 0).tolist() for _, _, w in batches] == [[True] * 2] * 5 + [[i == 0] * 2]
         real.append([x[w > 0] for x, _, w in batches])
     assert not batches[-1][0].any() and not batches[-1][1].any()
     for (x, _), *shares in zip(whole, *real, strict=True):
         np.testing.assert_array_equal(np.concatenate(shares), x)
 
 
-def test_parts_with_unreadable_videos_are_full(broken):
-    """Of 8 videos 1, 2 and 5 cannot be read; a part of 2, 3 has one clip twice."""
-    options = {**SMALL, "batch_size": 4, "report": ReadReport()}
-    whole = list(clips(broken, **options).as_numpy_iterator())
-    parts = [list(clips(broken, part=(i, 2), **options).as_numpy_iterator()) for i in range(2)]
-    weights = [[w.tolist() for _, _, w in part] for part in parts]
-    assert weights == [[[1, 0], [1, 0]], [[1, 0], [1, 1]]]
-    for batch, *shares in zip(whole, *parts, strict=True):
-        np.testing.assert_array_equal(np.concatenate([x[w > 0] for x, _, w in shares]), batch[0])
-    x, y, _ = parts[1][0]
-    np.testing.assert_array_equal(x[0], x[1])
-    assert y[0] == y[1]
-
-
 @pytest.mark.parametrize("augment", ["strong", "none"])
 def test_no_part_is_left_out(broken, augment):
     """With one clip a part every video is a batch, readable or not."""
-    report = ReadReport()
-    options = {**SMALL, "batch_size": 2, "report": report, "one_hot": True, "training": True}
     videos = Videos([dataclasses.replace(v, label=1) for v in broken], ("one", "other"))
-    batches = list(
-        clips(
-            videos, part=(1, 2), augment=augment, repeat=True, steps=8, **options
-        ).as_numpy_iterator()
-    )
-    assert len(batches) == 8 and not report.left_out
-    empty = [(x, y) for x, y, w in batches if not w.any()]
-    assert 0 < len(empty) < 8
-    assert not any(x.any() or y.any() for x, y in empty)
+    options = {"batch_size": 2, "label_mode": "categorical", "training": True, "augment": augment}
+    dataset = clips(videos, sample_weights=True, part=(1, 2), **{**SMALL, **options})
+    batches = [batch for _ in range(2) for batch in dataset.as_numpy_iterator()]
+    empty = [x for x, _, w in batches if not w.any()]
+    assert len(batches) == 8 and 0 < len(empty) < 8
 
 
 def test_parts_must_be_equal(videos):
-    with pytest.raises(ValueError, match=r"divisible by the 4 parts\. Received: 6"):
+    with pytest.raises(ValueError, match=r"divisible by the 4 parts\. Received: batch_size=6"):
         clips(videos, part=(0, 4), **SMALL)
+
+
+# --- What a data set says of itself --------------------------------------------------------------
+
+
+def test_labels_of_every_mode(videos):
+    def labels(**options):
+        dataset = clips(videos, **{**SMALL, **options})
+        return np.concatenate([batch[1] for batch in dataset.as_numpy_iterator()])
+
+    expected = np.array([v.label for v in videos])
+    np.testing.assert_array_equal(labels(), expected)
+    np.testing.assert_array_equal(labels(label_mode="categorical"), np.eye(8)[expected])
+    alone = clips(videos, label_mode=None, **SMALL)
+    assert alone.element_spec == tf.TensorSpec((None, 4, 32, 32, 3), tf.uint8)
+    assert next(iter(alone)).shape == (6, 4, 32, 32, 3)
+    two = Videos([dataclasses.replace(v, label=v.label % 2) for v in videos], ("a", "b"))
+    ((_, found),) = take(clips(two, label_mode="binary", **SMALL), 1)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected[:6, None] % 2)
+
+
+def test_the_clip_spec(videos):
+    spec = clips(videos, **SMALL, fps=25).clip_spec
+    assert (spec.frames, spec.stride, spec.size, spec.fps) == (4, 2, 32, 25)
+    assert spec.class_names == videos.class_names and spec.sampling == "window"
+    spec = clips(read_videos([videos[0].path]), sampling="uniform").clip_spec
+    assert spec.stride is None and spec.sampling == "uniform" and spec.class_names is None
 
 
 def test_wrong_augmentation(videos):
@@ -540,8 +624,10 @@ def test_wrong_augmentation(videos):
         clips(videos, augment="paper")
     with pytest.raises(ValueError, match="augment must be one of none, paper"):
         clips(videos, training=True, augment="papers")
-    with pytest.raises(ValueError, match="need videos with class names"):
-        clips(read_videos(["a.mp4"]), training=True, augment="strong")
+    with pytest.raises(ValueError, match="label_mode='categorical' and a loss of such labels"):
+        clips(videos, training=True, augment="strong")
+    with pytest.raises(ValueError, match="needs videos with class names"):
+        clips(read_videos(["a.mp4"]), label_mode="categorical")
 
 
 # --- Real clips ----------------------------------------------------------------------------------
@@ -556,5 +642,5 @@ def test_real_clips(real_data):
     batches = list(itertools.islice(dataset.as_numpy_iterator(), 2))
     for x, _ in batches:
         assert x.shape == (16, 16, 64, 64, 3)
-        assert np.abs(np.diff(x, axis=1)).mean((1, 2, 3, 4)).min() > 0  # things move
-        assert -8.5 < x.min() < 0 < x.max() < 10.5
+        assert (np.diff(x, axis=1) != 0).any((1, 2, 3, 4)).all()  # things move
+        assert x.min() < 50 and x.max() > 150

@@ -92,26 +92,6 @@ def test_random_segments(count, frames):
     assert count > 100 or set(chosen.ravel()) == set(range(count))  # every frame has its turn
 
 
-def test_random_box_stays_inside_and_reaches_the_edges():
-    assert sampling.random_box(20, 30, 16, 0.0, 0.0) == (0, 0)
-    assert sampling.random_box(20, 30, 16, 0.999, 0.999) == (4, 14)
-    assert sampling.random_box(16, 16, 16, 0.999, 0.999) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    "height, width, crops, expected",
-    [
-        (20, 30, 1, [(2, 7)]),
-        (20, 30, 3, [(2, 0), (2, 7), (2, 14)]),
-        (30, 20, 3, [(0, 2), (7, 2), (14, 2)]),
-        (20, 20, 3, [(2, 0), (2, 2), (2, 4)]),
-        (20, 30, 2, [(2, 0), (2, 14)]),
-    ],
-)
-def test_uniform_boxes(height, width, crops, expected):
-    assert sampling.uniform_boxes(height, width, 16, crops) == expected
-
-
 def test_epoch_order_is_a_permutation_of_its_seed_and_epoch():
     orders = [sampling.epoch_order(seed, epoch, 50) for seed in (0, 1) for epoch in (0, 1)]
     assert all(sorted(order) == list(range(50)) for order in orders)
@@ -130,25 +110,6 @@ def test_samples_draw_independent_numbers():
     assert sampling._generator(1, 3, 7).random() != draws[7, 0]
 
 
-def test_random_area_is_uniform_in_area_and_log_aspect():
-    rng = np.random.default_rng(0)
-    boxes = [
-        sampling.random_area(300, 400, (0.1, 0.3), (0.5, 2.0), rng.random(22)) for _ in range(3000)
-    ]
-    top, left, height, width = np.array(boxes).T
-    assert (top >= 0).all() and (top + height <= 300).all()
-    assert (left >= 0).all() and (left + width <= 400).all()
-    area, aspect = height * width / (300 * 400), np.log2(width / height)
-    np.testing.assert_allclose(np.quantile(area, [0.01, 0.5, 0.99]), [0.102, 0.2, 0.298], atol=0.01)
-    np.testing.assert_allclose(np.quantile(aspect, [0.01, 0.5, 0.99]), [-1, 0, 1], atol=0.06)
-    assert top.min() == 0 and (top + height).max() == 300
-
-
-def test_random_area_that_never_fits_is_cut_to_the_frame():
-    box = sampling.random_area(10, 100, (1.0, 1.0), (1.0, 1.0), np.full(22, 0.5))
-    assert box == (0, 34, 10, 32)  # 32 x 32 pixels, in the middle
-
-
 _SAMPLES = """
 import importlib.util, json, sys
 spec = importlib.util.spec_from_file_location("sampling", sys.argv[1])
@@ -163,7 +124,7 @@ for number in range(first, end, step):
         int(sampling.epoch_order(7, epoch, count)[place]),
         sampling.random_window(90, 4, 3, draws[0]).tolist(),
         sampling.segment_frames(90, 4, draws[4:]).tolist(),
-        sampling.random_box(120, 160, 112, draws[1], draws[2]),
+        draws[1:3].tolist(),
     ]))
 """
 

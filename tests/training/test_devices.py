@@ -1,65 +1,14 @@
 import types
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_mtnet.training.devices import (
     dtype_policy,
-    even_batches,
     make_strategy,
     resolve_precision,
 )
-
-
-def batches(*sizes: int) -> tf.data.Dataset:
-    """Batches of such sizes; clip and label k of all are k."""
-    ends = np.cumsum(sizes)
-
-    def numbers():
-        for size, end in zip(sizes, ends, strict=True):
-            values = np.arange(end - size, end)
-            yield values.astype("float32"), values.astype("int32")
-
-    signature = (tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32))
-    return tf.data.Dataset.from_generator(numbers, output_signature=signature)
-
-
-def test_batches_are_filled_up_with_weightless_clips():
-    filled = [[t.numpy().tolist() for t in batch] for batch in even_batches(batches(4, 3, 1), 4)]
-    assert [clips for clips, _, _ in filled] == [[0, 1, 2, 3], [4, 5, 6, 4], [7, 7, 7, 7]]
-    assert [labels for _, labels, _ in filled] == [clips for clips, _, _ in filled]
-    np.testing.assert_allclose(
-        [weights for _, _, weights in filled],
-        [[1, 1, 1, 1], [4 / 3, 4 / 3, 4 / 3, 0], [4, 0, 0, 0]],
-        rtol=1e-6,
-    )
-
-
-def test_soft_labels_are_filled_up_with_their_clips():
-    soft = batches(3).map(lambda clips, labels: (clips, tf.one_hot(labels, 5)))
-    ((_, labels, weights),) = even_batches(soft, 2)
-    np.testing.assert_array_equal(labels, np.eye(5)[[0, 1, 2, 0]])
-    np.testing.assert_allclose(weights, [4 / 3, 4 / 3, 4 / 3, 0], rtol=1e-6)
-
-
-def test_a_short_batch_has_the_mean_of_its_own_clips():
-    """What Keras divides by, the filled size, and the weights cancel."""
-    for clips, _, weights in even_batches(batches(8, 5), 4):
-        real = clips.numpy()[weights.numpy() > 0]
-        assert np.mean(clips * weights) == pytest.approx(real.mean())
-
-
-def test_a_test_counts_every_clip_the_same():
-    filled = list(even_batches(batches(4, 4, 3), 2, videos=11))
-    clips, _, weights = (np.concatenate([b[i].numpy() for b in filled]) for i in range(3))
-    np.testing.assert_allclose(weights, [12 / 11] * 11 + [0], rtol=1e-6)
-    assert np.mean(clips * weights) == pytest.approx(np.mean(range(11)))
-
-
-def test_one_device_needs_no_weights():
-    assert [len(batch) for batch in even_batches(batches(3, 2), 1)] == [2, 2]
 
 
 def test_the_policy_holds_inside_only():

@@ -36,7 +36,7 @@ def test_phases_join_epochs_of_one_shape():
     assert len(phases(plan(recipe, 40))) == 1
     lines = phases(plan(recipe.replace(multigrid=True), 40))
     assert lines[0] == "epoch 1: 1 steps of 64 clips of 4x32x32 at stride 4, rate x 16"
-    assert lines[-1] == "epochs 8-9: 18 steps of 4 clips of 16x64x64 at stride 1"
+    assert lines[-1] == "epochs 8-9: 20 steps of 4 clips of 16x64x64 at stride 1"
 
 
 def test_rates_are_those_of_the_schedule():

@@ -195,7 +195,7 @@ def test_two_mirrored_devices_equal_one(drawn, tmp_path, broken):
         timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "23 steps of 4 clips, on 2 CPU" in done.stdout
+    assert "25 steps of 4 clips, on 2 CPU" in done.stdout
     assert (tmp_path / "run_mirrored" / "unreadable.txt").exists() == broken
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     differences = {row["weight"]: row["difference"] for row in rows}

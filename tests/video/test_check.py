@@ -186,7 +186,7 @@ def test_what_is_no_video_has_one_name_and_reason_everywhere(tmp_path):
     assert packed.unreadable == expected
     for folder in (root, tmp_path / "packed"):
         videos = read_split("folder", str(folder), subset="all")
-        for dataset in (clips(videos, 4, 2, 32), views(videos, 4, 2, 32, clips=2, crops=1)):
+        for dataset in (clips(videos, 4, 2, 32), views(videos, 4, 2, 32, num_clips=2, num_crops=1)):
             list(dataset)
             assert dataset.report.failed == expected
             assert all(

@@ -78,7 +78,7 @@ def check_training(class_names: list[str], labels: set[int], part: Part) -> None
     if part.subset == "train" and empty:
         raise ValueError(
             f"no video of class {empty[0]!r} is left for training: choose a validation_split "
-            f"below {part.validation_split}, or another seed than {part.seed}"
+            f"below {part.validation_split}, or another split_seed than {part.seed}"
         )
 
 

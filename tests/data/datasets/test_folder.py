@@ -23,10 +23,10 @@ def test_split_of_a_plain_folder(tmp_path):
         return {v.name for v in read_split("folder", root, subset=subset, **options)}
 
     for seed in range(5):
-        train, test = names("train", seed=seed), names("test", seed=seed)
+        train, test = names("train", split_seed=seed), names("test", split_seed=seed)
         assert not train & test and len(train | test) == 20
         assert [sum(name.startswith(c) for name in test) for c in "ab"] == [2, 2]
-    assert names("test", seed=1) == names("test", seed=1) != names("test", seed=2)
+    assert names("test", split_seed=1) == names("test", split_seed=1) != names("test", split_seed=2)
     assert len(names("test", validation_split=0.5)) == 10
     assert len(names("test", validation_split=0.01)) == 2  # one of each class at least
     with pytest.raises(ValueError, match="validation_split"):
@@ -45,10 +45,12 @@ def test_split_keeps_groups_together(tmp_path):
     )
     seen = set()
     for seed in range(10):
-        test = read_split("folder", root, subset="test", seed=seed)
+        test = read_split("folder", root, subset="test", split_split_seed=seed)
         groups = {v.name[-11:-8] for v in test}
         assert len(groups) == 1 and len(test) == 6
-        assert not groups & {v.name[-11:-8] for v in read_split("folder", root, seed=seed)}
+        assert not groups & {
+            v.name[-11:-8] for v in read_split("folder", root, split_split_seed=seed)
+        }
         seen |= groups
     assert len(seen) > 1
 

@@ -1,0 +1,100 @@
+"""Which video each batch reads, as pure functions of the seed, the epoch and the step.
+
+A batch is a range of sample numbers. Sample `k` of `n` training videos is number `k % n` of pass
+`k // n` over them, and draws its window, crop and flip from a generator of its own. Nothing depends
+on what is read in parallel, so that batches are the same on any machine and after a restart.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_mtnet.data import sampling
+from keras_mtnet.data.clip_reader import ClipDraws
+
+
+@dataclasses.dataclass
+class Position:
+    """Where the next iteration over a data set begins. It may be changed at any time.
+
+    Attributes:
+        epoch: number of the epoch that the next iteration reads. It advances when an iteration has
+            delivered its last batch, and not before.
+        skip: number of batches at the beginning of the next iteration that are delivered as
+            placeholders, all zeros, without reading anything. Back at 0 once they are passed.
+    """
+
+    epoch: int = 0
+    skip: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipStream:
+    """The samples of a data set in batches.
+
+    Attributes:
+        count: number of videos.
+        batch_size: clips in a batch, of all workers together.
+        training: an endless stream of shuffled passes in full batches; otherwise each video once,
+            in order, with a smaller last batch.
+        seed: of the order and of the clips.
+        part: `(i, n)`, for worker i of n, takes the i-th of n equal parts of each batch.
+
+    Example:
+
+    >>> ClipStream(count=5, batch_size=2, training=False).numbers(epoch=0, step=2)
+    array([4])
+    """
+
+    count: int
+    batch_size: int
+    training: bool
+    seed: int = 0
+    part: tuple[int, int] = (0, 1)
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch: as many as it takes to see as many clips as there are videos."""
+        return math.ceil(self.count / self.batch_size)
+
+    @property
+    def clips(self) -> int:
+        """Clips of a full batch, of this worker."""
+        return self.batch_size // self.part[1]
+
+    def numbers(self, epoch: int, step: int) -> np.ndarray:
+        """The sample numbers of a batch, int64 `(b,)`."""
+        first = step * self.batch_size + self.part[0] * self.clips
+        if self.training:
+            first += epoch * self.steps * self.batch_size
+            return np.arange(first, first + self.clips)
+        return np.arange(first, max(first, min(first + self.clips, self.count)))
+
+    def video(self, number: int) -> int:
+        """The place in the list of the video of a sample."""
+        epoch, place = divmod(number, self.count)
+        if not self.training:
+            return place
+        return int(sampling.epoch_order(self.seed, epoch, self.count)[place])
+
+    def draws(self, number: int, frames: int) -> ClipDraws:
+        """The random numbers of a sample's clip."""
+        return ClipDraws.draw(sampling.sample_generator(self.seed, number), frames)
+
+    def weights(self, readable: int) -> np.ndarray:
+        """Sample weights of a full batch whose first `readable` clips are real, float32 `(b,)`.
+
+        In training the real clips make up for the others, so that the mean over the batch is the
+        mean over the real clips. In evaluation all real clips weigh the same, so that the mean over
+        all batches is the mean over all videos. Among several workers, of which none knows what
+        the others can read, real clips weigh 1 in training.
+        """
+        real = np.arange(self.clips) < readable
+        if not self.training:
+            weight = self.steps * self.batch_size / self.count
+        elif self.part[1] == 1:
+            weight = self.clips / max(readable, 1)
+        else:
+            weight = 1.0
+        return (real * weight).astype("float32")
