@@ -100,7 +100,7 @@ class _WhenKerasIsImported:
         return spec
 
 
-if "keras" in sys.modules:
+if sys.modules.get("keras"):
     _register()
 else:
     sys.meta_path.insert(0, _WhenKerasIsImported)  # type: ignore[arg-type]

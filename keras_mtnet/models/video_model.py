@@ -43,6 +43,8 @@ class VideoModel(keras.Model):
             ValueError: also, if the data contradict what the network was trained for.
         """
         data_spec = getattr(x, "clip_spec", None)
+        if data_spec is not None and len(args) < 8:  # else `shuffle` is among them
+            kwargs.setdefault("shuffle", False)  # they shuffle themselves; Keras would warn
         if data_spec is not None and _normalization(self) is not None:
             try:
                 self.clip_spec = self.clip_spec.merge(**vars(data_spec))
