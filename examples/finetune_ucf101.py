@@ -50,7 +50,7 @@ def main(_: list[str]) -> None:
     with tf.distribute.MirroredStrategy().scope():  # all GPUs of this machine
         model = getattr(mt, FLAGS.model)(
             weights=FLAGS.weights,
-            classes=len(train.class_names),  # another number than the file's re-initializes the head
+            classes=len(train.class_names),  # another than the file's: a new head
             input_shape=(FLAGS.frames, FLAGS.size, FLAGS.size, 3),
         )
         learning_rate = keras.optimizers.schedules.CosineDecay(
