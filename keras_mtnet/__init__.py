@@ -35,6 +35,7 @@ _NAMES = {
     "evaluation": ("evaluate_views",),
     "export": ("export_savedmodel",),
     "models": (
+        "I3D",
         "MTNet",
         "MTNetL",
         "MTNetM",

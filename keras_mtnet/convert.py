@@ -1,4 +1,4 @@
-"""Published PyTorch checkpoints to Keras files, and back."""
+"""Published checkpoints to Keras files, and back to PyTorch."""
 
 import os
 from pathlib import Path
@@ -6,17 +6,16 @@ from typing import Any
 
 from absl import logging
 
-from keras_mtnet.files import write_beside, write_text
 from keras_mtnet.models import VideoModel, build
 from keras_mtnet.presets import PresetTable, find, list_presets, lookup
-from keras_mtnet.weights.hub import cache_folder, sha256_of
+from keras_mtnet.weights.hub import cache_folder, save_converted, sha256_of
+from keras_mtnet.weights.i3d import adapt_state, is_tensorflow, read_published
 from keras_mtnet.weights.load import load_weights, stored_classes
 from keras_mtnet.weights.torch import (
     ENDINGS,
     choose_rules,
     classes_of,
     from_state_dict,
-    read_checkpoint,
     to_state_dict,
     write_checkpoint,
 )
@@ -36,8 +35,9 @@ def convert_weights(
     that `weights=` takes becomes a state dict for the network's published code.
 
     Args:
-        source: a checkpoint (`.pth`, `.pt`, `.pyth`, `.tar`, `.ckpt`, `.bin`, `.safetensors`), or
-            Keras weights: a file, a run's folder, or the name of a preset, as `"hacs"`.
+        source: a checkpoint (`.pth`, `.pt`, `.pyth`, `.tar`, `.ckpt`, `.bin`, `.safetensors`; of
+            I3D also DeepMind's TensorFlow checkpoint), or Keras weights: a file, a run's folder,
+            or the name of a preset, as `"hacs"`.
         model: name of the builder, as `"MTNetM"`.
         weights: the preset that the checkpoint belongs to. None means the only one of the model,
             or, with `output`, a checkpoint of your own training.
@@ -54,12 +54,15 @@ def convert_weights(
         ValueError: if the source is damaged or is not what the arguments say, naming both.
         ImportError: if PyTorch or safetensors is missing.
     """
+    if is_tensorflow(Path(source)):
+        source = f"{os.fspath(source).removesuffix('.index')}.index"
+        return _from_published(Path(source), model, weights, output, options)
     if os.fspath(source).endswith(ENDINGS):
-        return _from_torch(Path(source), model, weights, output, options)
+        return _from_published(Path(source), model, weights, output, options)
     return _to_torch(source, model, output, options)
 
 
-def _from_torch(
+def _from_published(
     source: Path,
     model: str,
     weights: str | None,
@@ -79,8 +82,10 @@ def _from_torch(
     target = cache_folder() / known[0].file if output is None else Path(output)
     if not target.name.endswith(".weights.h5"):
         raise ValueError(f"output must end in .weights.h5. Received: output={str(target)!r}")
-    state = read_checkpoint(source)
+    state = read_published(source)
     network = _network(model, preset.classes if preset else 1, options)
+    if "pytorch-i3d" in network.torch_keys:
+        state = adapt_state(state)
     rules = choose_rules(network, state)
     classes = classes_of(state, rules)
     if preset is not None and classes not in (None, preset.classes):
@@ -91,11 +96,7 @@ def _from_torch(
     if preset is None and classes is not None:
         network = _network(model, classes, options)
     from_state_dict(network, state, rules)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with write_beside(target) as beside:
-        network.save_weights(beside)
-        checksum = f"{sha256_of(beside)}  {target.name}\n"
-        write_text(target.with_name(f"{target.name}.sha256"), checksum)
+    save_converted(network, target)
     logging.info("%s was converted from %s, sha256 %s.", target, source, sha256_of(source))
     return target
 

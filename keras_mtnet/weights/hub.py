@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import keras
+
+from keras_mtnet.files import write_beside, write_text
 from keras_mtnet.presets import PRESETS, Preset
 
 ENDINGS = (".weights.h5", ".keras")
@@ -82,6 +85,15 @@ def locate_preset(preset: Preset) -> Path:
         f"convert-weights CHECKPOINT --model {preset.model} --weights {preset.weights} (it writes "
         f"{cache_folder() / preset.file} and needs pip install 'keras-mtnet[convert]')."
     )
+
+
+def save_converted(network: keras.Model, path: Path) -> None:
+    """Writes the weights of a network, whole, and their checksum beside them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_beside(path) as beside:
+        network.save_weights(beside)
+        checksum = f"{sha256_of(beside)}  {path.name}\n"
+        write_text(path.with_name(f"{path.name}.sha256"), checksum)
 
 
 def verify(path: Path, sha256: str | None) -> None:

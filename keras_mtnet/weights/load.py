@@ -18,7 +18,8 @@ from absl import logging
 
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.layers.clip_normalization import ClipNormalization
-from keras_mtnet.presets import PRESETS, Preset
+from keras_mtnet.presets import PRESETS, Preset, of_checkpoint
+from keras_mtnet.weights import packaged
 from keras_mtnet.weights.hub import locate, locate_preset
 
 HEAD = "predictions"  # the one layer that depends on the number of classes, in every network
@@ -60,10 +61,29 @@ def load_weights(model: keras.Model, weights: str | os.PathLike | Preset) -> lis
     ['predictions']
     """
     preset = weights if isinstance(weights, Preset) else _preset_of(model, weights)
-    path = locate(weights) if preset is None else locate_preset(preset)
+    if preset is not None and (path := packaged.locate_checkpoint(preset)) is not None:
+        _check_normalization(path, model, vars(preset.normalization))
+        left_out = packaged.fill(model, path, preset, HEAD)
+    else:
+        path = locate(weights) if preset is None else locate_preset(preset)
+        left_out = _load_file(model, path, preset)
+    for name, shapes in left_out.items():
+        logging.warning("%s: left out %s, of shapes %s.", path, name, shapes)
+    if HEAD in left_out and any(layer.name == HEAD for layer in model.layers):
+        logging.warning(
+            "The classification head of %s is re-initialized: the file was trained on other "
+            "classes.",
+            model.name,
+        )
+    return list(left_out)
+
+
+def _load_file(
+    model: keras.Model, path: Path, preset: Preset | None
+) -> dict[str, list[tuple[int, ...]]]:
+    """Fills a network from a Keras file. Returns the layers that were left out, with shapes."""
     with _opened(path) as (hdf5, stored, network, config):
-        wanted = _layout_of(model)
-        left_out = _compare(path, network, stored, model.name, wanted)
+        left_out = _compare(path, network, stored, model.name, _layout_of(model))
         # What a file does not say, the preset does.
         found = config if preset is None else vars(preset.normalization)
         _check_normalization(path, model, found)
@@ -78,15 +98,7 @@ def load_weights(model: keras.Model, weights: str | os.PathLike | Preset) -> lis
             ) from error
     if not left_out:
         _take_clip_spec(model, config)
-    for name, shapes in left_out.items():
-        logging.warning("%s: left out %s, of shapes %s.", path, name, shapes)
-    if HEAD in left_out and any(layer.name == HEAD for layer in model.layers):
-        logging.warning(
-            "The classification head of %s is re-initialized: the file was trained on other "
-            "classes.",
-            model.name,
-        )
-    return list(left_out)
+    return left_out
 
 
 def stored_classes(weights: str | os.PathLike) -> int | None:
@@ -98,6 +110,8 @@ def stored_classes(weights: str | os.PathLike) -> int | None:
 
 def _preset_of(model: keras.Model, weights: str | os.PathLike) -> Preset | None:
     """The preset that a name means for a model, told by the model's own name."""
+    if (preset := of_checkpoint(weights)) is not None:
+        return preset
     there = [preset for preset in PRESETS.values() if preset.weights == weights]
     plain = model.name.replace("_", "").lower()
     for preset in there:

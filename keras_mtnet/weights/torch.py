@@ -30,6 +30,7 @@ COUNTER = "num_batches_tracked"  # PyTorch keeps it beside the moving statistics
 
 _LEAVES = {
     "kernel": "weight",
+    "conv_kernel": "weight",  # a dense layer here, a 1x1x1 convolution there
     "bias": "bias",
     "gamma": "weight",
     "beta": "bias",
@@ -159,6 +160,8 @@ class _Slot:
         value = value if self.row is None else value[self.row]
         if self.layout in ("gates", "gates_bias"):
             value = _swap_gates(value)
+        if self.layout == "dense_conv":
+            return value.T[..., None, None, None]
         if self.layout == "conv":
             return np.moveaxis(value, (-1, -2), (0, 1))
         return value.T
@@ -166,6 +169,8 @@ class _Slot:
     def to_keras(self, value: np.ndarray) -> np.ndarray:
         if self.layout == "conv":
             return np.moveaxis(value, (0, 1), (-1, -2))
+        if self.layout == "dense_conv":
+            return value[..., 0, 0, 0].T
         return _swap_gates(value.T) if self.layout in ("gates", "gates_bias") else value.T
 
     @property
@@ -186,7 +191,9 @@ def _slots(model: keras.Model, rules: Rules) -> Iterator[_Slot]:
         key = _key(variable.path, rules)
         recurrent = _RECURRENT.search(variable.path)
         if recurrent is None:
-            yield _Slot(key, variable, "conv" if len(variable.shape) > 2 else "matrix")
+            layout = "conv" if len(variable.shape) > 2 else "matrix"
+            dense_conv = _rewrite(variable.path, rules).endswith("/conv_kernel")
+            yield _Slot(key, variable, "dense_conv" if dense_conv else layout)
             continue
         layer, leaf = int(recurrent[1]) - 1, recurrent[2]
         prefix = key.partition(".recurrence")[0]
@@ -200,10 +207,25 @@ def _slots(model: keras.Model, rules: Rules) -> Iterator[_Slot]:
 
 def _key(path: str, rules: Rules) -> str:
     """Path of a Keras variable to the key of its tensor."""
+    prefix, _, leaf = _rewrite(path, rules).rpartition("/")
+    return f"{prefix.replace('/', '.')}.{_LEAVES.get(leaf, leaf)}"
+
+
+def _rewrite(path: str, rules: Rules) -> str:
     for pattern, replacement in rules:
         path = re.sub(pattern, replacement, path)
-    prefix, _, leaf = path.rpartition("/")
-    return f"{prefix.replace('/', '.')}.{_LEAVES.get(leaf, leaf)}"
+    return path
+
+
+def _scales(model: keras.Model, rules: Rules) -> dict[str, int]:
+    """Scales of batch normalization that PyTorch has and the network does without, and sizes."""
+    variables = {variable.path: variable for variable in model.weights}
+    scales = {path.replace("/moving_mean", "/gamma"): path for path in variables}
+    return {
+        _key(scale, rules): variables[path].shape[0]
+        for scale, path in scales.items()
+        if scale not in variables
+    }
 
 
 def choose_rules(model: keras.Model, state: StateDict) -> Rules:
@@ -230,7 +252,9 @@ def to_state_dict(model: keras.Model, rules: Rules) -> StateDict:
         model: a network of this package.
         rules: of `model.torch_keys`.
     """
-    state: StateDict = {}
+    state: StateDict = {
+        key: np.ones(size, "float32") for key, size in _scales(model, rules).items()
+    }
     for slot in _slots(model, rules):
         value = slot.to_torch(keras.ops.convert_to_numpy(slot.variable))
         state[slot.key] = np.ascontiguousarray(value)
@@ -252,7 +276,12 @@ def from_state_dict(model: keras.Model, state: StateDict, rules: Rules) -> None:
             is then as it was.
     """
     slots = list(_slots(model, rules))
-    given = {key: value for key, value in state.items() if not key.endswith(f".{COUNTER}")}
+    scales = _scales(model, rules)
+    given = {
+        key: value
+        for key, value in state.items()
+        if not key.endswith(f".{COUNTER}") and not (key in scales and (value == 1).all())
+    }
     _compare(model.name, {slot.key: slot.shape for slot in slots}, given)
     rows: dict[int, list[np.ndarray]] = {}
     for slot in slots:
