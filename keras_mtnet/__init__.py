@@ -104,4 +104,4 @@ class _WhenKerasIsImported:
 if sys.modules.get("keras"):
     _register()
 else:
-    sys.meta_path.insert(0, _WhenKerasIsImported)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _WhenKerasIsImported)

@@ -98,8 +98,10 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
     for name in ("clips", "normalization"):
         stages.pop(name, None)
     rows = [StageCosts(n, shape, p, m, a) for n, (p, m, a, shape) in stages.items()]
-    totals = [sum(getattr(r, f) for r in rows) for f in ("params", "macs", "activations")]
-    return Costs(model.name, shape, *totals, rows)
+    params, macs, activations = (
+        sum(getattr(row, name) for row in rows) for name in ("params", "macs", "activations")
+    )
+    return Costs(model.name, shape, params, macs, activations, rows)
 
 
 def _stage(layer_name: str) -> str:
@@ -116,7 +118,8 @@ def _layer_shapes(model: keras.Model, input_shape: Shape) -> dict[str, tuple[Any
     shapes: dict[str, tuple[Any, list[Shape]]] = {}
     for layer in model.layers:  # in the order of the graph
         if isinstance(layer, keras.layers.InputLayer):
-            received, put_out = input_shape, [input_shape]
+            received: Any = input_shape
+            put_out = [input_shape]
         else:
             sources = [of_tensor.get(id(t)) for t in keras.tree.flatten(layer.input)]
             if None in sources:

@@ -114,7 +114,7 @@ def read_labels(name: str) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").splitlines())
 
 
-_RELEASED_MTNET = {
+_RELEASED_MTNET: dict[str, Any] = {
     "weights": "hacs",
     "dataset": "HACS Clips",
     "classes": 200,
@@ -204,9 +204,8 @@ class PresetTable(tuple[Preset, ...]):
             clip = f"{row.frames}x{row.size}x{row.size}, stride {row.stride}"
             own = "convert it yourself" if row.checkpoint else "in the package"
             file = row.url or (f"in {row.package}" if row.package else own)
-            cells = (row.model, row.weights, row.dataset, row.classes, clip)
-            cells += (row.top1 or "", row.top5 or "", file)
-            rows.append(tuple(map(str, cells)))
+            top = (str(row.top1 or ""), str(row.top5 or ""))
+            rows.append((row.model, row.weights, row.dataset, str(row.classes), clip, *top, file))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
         return "\n".join(lines)

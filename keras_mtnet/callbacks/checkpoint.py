@@ -122,7 +122,7 @@ def save_checkpoint(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, variable in _variables(model, PARTS):
         arrays[name] = _array(variable)
         for number, copy in enumerate(map(_array, _copies(variable))):

@@ -29,5 +29,5 @@ def forgiving(callback: keras.callbacks.Callback, what: str) -> keras.callbacks.
         with log_failure(what):
             write(epoch, logs)
 
-    callback.on_epoch_end = on_epoch_end  # type: ignore[method-assign]
+    callback.on_epoch_end = on_epoch_end
     return callback

@@ -7,6 +7,7 @@ whole numbers, which no number of threads can round in another way.
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,7 @@ from keras_mtnet.clip_spec import MTNET_MEAN
 # Where a moved frame leaves a border: the mean colour, as grey. About 0 once normalised.
 FILL = round(255 * sum(MTNET_MEAN) / 3)
 _LUMA = np.array([[0.299], [0.587], [0.114]], "float32")  # ITU-R BT.601
-Scalar = float | tf.Tensor
+Scalar: TypeAlias = float | tf.Tensor
 
 
 def to_pixels(values: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -69,7 +70,9 @@ def video_dataset_from_directory(
             f"Received: subset={subset!r}, validation_split={validation_split}"
         )
     size = _square(image_size)
-    share = {} if validation_split is None else {"validation_split": validation_split}
+    share: dict[str, Any] = {"root": os.fspath(directory)}
+    if validation_split is not None:
+        share["validation_split"] = validation_split
 
     def batches(videos: Videos, training: bool) -> tf.data.Dataset:
         return clips(
@@ -88,7 +91,7 @@ def video_dataset_from_directory(
         )
 
     wanted = ("training", "validation") if subset == "both" else (subset,)
-    found = [read_split("folder", directory, subset=_SUBSETS[name], **share) for name in wanted]
+    found = [read_split("folder", subset=_SUBSETS[name], **share) for name in wanted]
     if verbose:
         logging.info(
             "Found %d files belonging to %d classes.",

@@ -24,7 +24,7 @@ def sample_seed(seed: int, number: int | tf.Tensor) -> tf.Tensor:
 
 
 def uniform(
-    seed: tf.Tensor, low: float = 0.0, high: float = 1.0, shape: tuple[int, ...] = ()
+    seed: tf.Tensor, low: float = 0.0, high: float = 1.0, *, shape: tuple[int, ...] = ()
 ) -> tf.Tensor:
     """Float32 numbers in [low, high)."""
     return tf.random.stateless_uniform(shape, seed, low, high, alg="philox")

@@ -71,7 +71,7 @@ def uniform_windows(count: int, frames: int, stride: int, windows: int) -> np.nd
     if windows > 1:
         first = np.round(np.linspace(0, starts - 1, windows)).astype("int64")
     else:
-        first = [0 if starts == count else (starts - 1) // 2]
+        first = np.array([0 if starts == count else (starts - 1) // 2])
     return np.stack([_window(start, count, frames, stride) for start in first])
 
 

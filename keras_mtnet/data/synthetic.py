@@ -110,7 +110,7 @@ def draw_dataset(
         raise ValueError(f"size must be even numbers from 32 on. Received: {size}")
     if os.path.isdir(root) and os.listdir(root):
         raise FileExistsError(f"{root!r} is not empty: choose another folder")
-    names = {"train": [], "test": []}
+    names: dict[str, list[tuple[str, int]]] = {"train": [], "test": []}
     for label, class_name in enumerate(MOTIONS):
         os.makedirs(os.path.join(root, class_name))
         for group in range(1, groups + 1):
@@ -149,7 +149,7 @@ class _Look:
         self.length = (height * rng.uniform(0.11, 0.15, self.shapes)).astype("float32")
         self.breadth = self.length * np.float32(rng.uniform(0.4, 0.6))
         # Diamonds, ellipses or boxes: what |along|, |aside| amount to is 1 at the edge.
-        self.distance = rng.choice([np.add, np.hypot, np.maximum])
+        self.distance = (np.add, np.hypot, np.maximum)[rng.integers(3)]
         # Two colours a shape, one for each end, so that a turn by half shows.
         light = rng.uniform(150, 255, (self.shapes, 3))
         dark = rng.uniform(0, 90, (self.shapes, 3))

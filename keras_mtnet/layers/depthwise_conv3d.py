@@ -84,7 +84,7 @@ class DepthwiseConv3D(keras.layers.Layer):
         step = self.strides[0]
         x = ops.pad(x, [[0, 0], [0, 0], [height, height], [width, width], [0, 0]])
         _, t, h, w, c = ops.shape(x)
-        taps = range(self.kernel_size[0])
+        taps: Sequence[int] = range(self.kernel_size[0])
         if x.shape[1] == 1:  # all other taps see padding alone
             taps = (before,)
         else:

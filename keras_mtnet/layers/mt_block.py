@@ -137,16 +137,17 @@ class MTBlock(Remat, keras.layers.Layer):
         return ops.relu(x + y)
 
     def _convolve(self, x: Any, affines: Sequence[Affine | None], training: bool | None) -> Any:
-        affines = iter(affines)
+        following = iter(affines)
         first = self.convs[0]
         if not first.prolonged:
             for conv in self.convs:
-                x = conv._whole(x, [next(affines)])
+                x = conv._whole(x, [next(following)])
             return x
-        branches = ops.split(x, [first.local_channels], axis=-1)
+        local, prolonged = ops.split(x, [first.local_channels], axis=-1)
         for conv in self.convs:
-            branches = conv._branches(*branches, [next(affines) for _ in conv._norms], training)
-        return ops.concatenate(branches, axis=-1)
+            own = [next(following) for _ in conv._norms]
+            local, prolonged = conv._branches(local, prolonged, own, training)
+        return ops.concatenate([local, prolonged], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -169,8 +169,9 @@ class MTConv(keras.layers.Layer):
         affines = fixed_affines(self._norms, training)
         if not self.prolonged:
             return self._whole(x, affines)
-        x = ops.split(x, [self.local_channels], axis=-1)
-        return ops.concatenate(self._branches(*x, affines, training), axis=-1)
+        local, prolonged = ops.split(x, [self.local_channels], axis=-1)
+        branches = self._branches(local, prolonged, affines, training)
+        return ops.concatenate(branches, axis=-1)
 
     def _whole(self, x: Any, affines: Sequence[Affine | None]) -> Any:
         """The result where there is no prolonged branch."""

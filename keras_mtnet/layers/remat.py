@@ -1,12 +1,17 @@
 """Layers that compute their activations again for the gradient instead of keeping them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops, tree
 
+if TYPE_CHECKING:  # a plain mixin when it runs
+    from keras.layers import Layer as _Base
+else:
+    _Base = object
 
-class Remat:
+
+class Remat(_Base):
     """Mixed into a layer, keeps nothing between its input and output if `remat` is set.
 
     A training step then needs less memory and computes the layer twice.

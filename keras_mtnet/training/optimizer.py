@@ -1,6 +1,7 @@
 """The optimizer of a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras_mtnet.optimizers import LayerwiseSGD
 from keras_mtnet.training.plan import Epoch
@@ -24,7 +25,7 @@ def make_optimizer(recipe: Recipe, epochs: Sequence[Epoch], stages: int = 0) -> 
         rate = scaled_by_epoch(rate, starts, [epoch.rate for epoch in epochs])
     # Everything but the classifier was learned before, if there are weights to start from.
     slow = [(r"^(?!predictions/)", recipe.backbone_rate)] if recipe.weights else []
-    average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    average: dict[str, Any] = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     return LayerwiseSGD(
         rate,
         momentum=recipe.momentum,

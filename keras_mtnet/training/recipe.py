@@ -249,8 +249,9 @@ class Recipe:
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
         """The recipe that `to_json` wrote."""
-        values = json.loads(text)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = json.loads(text)
+        values |= {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
+        return cls(**values)
 
 
 def stored_recipe(path: str | os.PathLike) -> Recipe:

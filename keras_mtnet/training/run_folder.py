@@ -17,8 +17,10 @@ from keras_mtnet.files import write_text
 from keras_mtnet.training.recipe import Recipe, stored_recipe
 
 # Settings that may change where a run goes on: they say where things lie, not what is computed.
-_FREE = ("root", "annotations", "output", "wandb")
-_FREE += ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints")
+_FREE = (
+    *("root", "annotations", "output", "wandb"),
+    *("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

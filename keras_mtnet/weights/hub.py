@@ -1,7 +1,7 @@
 """Files of weights: in the package, in the cache, on the disk, or downloaded."""
 
 import hashlib
-import importlib
+import importlib.util
 import os
 import re
 import sys

@@ -65,7 +65,7 @@ def load_weights(model: keras.Model, weights: str | os.PathLike | Preset) -> lis
         _check_normalization(path, model, vars(preset.normalization))
         left_out = packaged.fill(model, path, preset, HEAD)
     else:
-        path = locate(weights) if preset is None else locate_preset(preset)
+        path = locate_preset(preset) if preset else locate(weights)  # type: ignore[arg-type]
         left_out = _load_file(model, path, preset)
     for name, shapes in left_out.items():
         logging.warning("%s: left out %s, of shapes %s.", path, name, shapes)
@@ -137,7 +137,7 @@ def _opened(path: Path) -> Iterator[tuple[Path, Layout, str, dict[str, Any]]]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            hdf5, config = path, {}
+            hdf5, config = path, dict[str, Any]()
             if path.suffix == ".keras":
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
                 hdf5, config = _unpack(path, Path(folder))

@@ -66,8 +66,8 @@ def choose_tests(names: dict[str, list[str]], validation_split: float, seed: int
     everything = list(itertools.chain.from_iterable(names.values()))
     groups = {name: re.search(r"_g(\d+)_c\d+\.\w+$", name) for name in everything}
     if all(groups.values()):
-        chosen = _share({int(match[1]) for match in groups.values()}, validation_split, seed)
-        return {name for name, match in groups.items() if int(match[1]) in chosen}
+        numbers = _share({int(match[1]) for match in groups.values()}, validation_split, seed)
+        return {name for name, match in groups.items() if int(match[1]) in numbers}
     chosen = [_share(videos, validation_split, seed) for videos in names.values()]
     return set(itertools.chain.from_iterable(chosen))
 

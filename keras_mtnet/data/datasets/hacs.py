@@ -43,7 +43,7 @@ def read(part: Part) -> Listing:
     def entries() -> Iterator[tuple[Line, Entry]]:
         for line, class_name, video, subset, start, end in rows:
             if subset in SUBSETS[part.subset]:
-                paths = stems.get(f"v_{video}") or stems.get(video, ())
+                paths = stems.get(f"v_{video}") or stems.get(video, [])
                 name = part_name(f"{class_name}/v_{video}", start, end)
                 yield line, Entry(name, labels[class_name], choose(paths, class_name), start, end)
 

@@ -58,10 +58,10 @@ def read(part: Part) -> Listing:
                     raise ValueError(f"{line}: expected start and end in seconds")
                 stem = f"{youtube_id(line, video)}_{int(start):06d}_{int(end):06d}"
                 name = f"{class_name}/{stem}"
-                if cut := choose(stems.get(stem, ()), class_name):
+                if cut := choose(stems.get(stem, []), class_name):
                     yield line, Entry(name, label, cut)
                 else:
-                    whole = choose(stems.get(video, ()), class_name)
+                    whole = choose(stems.get(video, []), class_name)
                     yield line, Entry(name, label, whole, start, end)
 
     return Listing(class_names, unique(entries()), " and ".join(chosen))
