@@ -3,7 +3,8 @@
 How a code base names the weights of a network stands in the network's file, as `torch_keys`: by
 name of the code base, pairs of a regular expression and its replacement. One after the other they
 turn the path of a Keras variable, as "stage1_block1/conv1/kernel", into the key of its tensor; the
-last part is left to this module ("kernel" becomes "weight"), and slashes become dots.
+last part is left to this module ("kernel" becomes "weight"), and slashes become dots. "conv_kernel"
+stands for the kernel of a dense layer that is a 1x1x1 convolution there.
 """
 
 import pickle
