@@ -7,10 +7,11 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import TemporalDepthwiseConv3D
+from keras_mtnet.layers.clip_normalization import ClipNormalization
 from keras_mtnet.layers.recurrence import Recurrence
 
-Shape = Sequence[int | None]
+Shape = Sequence[Any]  # None where a size is not known
+_NORMALIZATIONS = (keras.layers.BatchNormalization, keras.layers.LayerNormalization)
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class StageCosts:
     Attributes:
         name: "stem", "stage1", ..., "head", or the layer's own name.
         output_shape: without the batch; a tuple of them where streams stay apart.
-        params: weights, the moving statistics of batch normalisation included.
+        params: weights, the moving statistics of batch normalization included.
         macs: multiply-adds of convolutions, dense layers and recurrent matrix products.
         activations: numbers those put out.
     """
@@ -34,7 +35,10 @@ class StageCosts:
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs of a network for one clip: totals, and `stages` with the same of each stage."""
+    """Costs of a network for one clip: totals, and `stages` with those of each stage.
+
+    `str(costs)` is a table.
+    """
 
     name: str
     input_shape: tuple[int, ...]
@@ -64,7 +68,7 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
     """Counts what one clip costs.
 
     Multiply-adds of convolutions, dense layers and recurrent products are counted, as in the
-    paper's tables ("GFLOPs" there); pooling, frame selection, resizing, normalisation and
+    paper's tables ("GFLOPs" there). Pooling, frame selection, resizing, normalization and
     activations count nothing.
 
     Args:
@@ -77,6 +81,13 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
     Raises:
         ValueError: if the shape is not fully known, or the model holds a layer with weights whose
             multiply-adds this function does not know.
+
+    Example:
+
+    >>> import keras_mtnet as mt
+    >>> costs = mt.count_costs(mt.MTNetM(classes=400), (16, 256, 256, 3))
+    >>> round(costs.params / 1e6, 1), round(costs.macs / 1e9, 1)
+    (25.3, 9.2)
     """
     shape = tuple(model.input_shape[1:] if input_shape is None else input_shape)
     if None in shape:
@@ -87,6 +98,8 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
     shapes = _layer_shapes(model, (1, *shape))
     stages: dict[str, list] = {}
     for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer | ClipNormalization):
+            continue
         received, put_out = shapes[layer.name]
         macs, activations = _layer_costs(layer, received)
         stage = stages.setdefault(_stage(layer.name), [0, 0, 0, ()])
@@ -95,11 +108,9 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
         stage[2] += activations
         outputs = tuple(tuple(output[1:]) for output in put_out)
         stage[3] = outputs if len(outputs) > 1 else outputs[0]
-    for name in ("clips", "normalization"):
-        stages.pop(name, None)
     rows = [StageCosts(n, shape, p, m, a) for n, (p, m, a, shape) in stages.items()]
     params, macs, activations = (
-        sum(getattr(row, name) for row in rows) for name in ("params", "macs", "activations")
+        sum(getattr(row, figure) for row in rows) for figure in ("params", "macs", "activations")
     )
     return Costs(model.name, shape, params, macs, activations, rows)
 
@@ -119,7 +130,7 @@ def _layer_shapes(model: keras.Model, input_shape: Shape) -> dict[str, tuple[Any
     for layer in model.layers:  # in the order of the graph
         if isinstance(layer, keras.layers.InputLayer):
             received: Any = input_shape
-            put_out = [input_shape]
+            put_out: Any = [input_shape]
         else:
             sources = [of_tensor.get(id(t)) for t in keras.tree.flatten(layer.input)]
             if None in sources:
@@ -144,13 +155,11 @@ def _layer_costs(layer: keras.layers.Layer, received: Shape) -> tuple[int, int]:
         weights = layer.cell.kernel.shape[0] + layer.cell.recurrent_kernel.shape[0]
         products = received[1] * layer.cell.kernel.shape[1]  # frames x gates
         return weights * products, products
-    if not layer.weights or isinstance(layer, keras.layers.BatchNormalization):
+    if not layer.weights or isinstance(layer, _NORMALIZATIONS):
         return 0, 0
-    activations = math.prod(layer.compute_output_shape(received)[1:])
-    if isinstance(layer, TemporalDepthwiseConv3D):
-        return layer.kernel_size * activations, activations
-    if isinstance(layer, keras.layers.Dense | keras.layers.Conv3D):
-        return math.prod(layer.kernel.shape[:-1]) * activations, activations
+    if hasattr(layer, "kernel"):  # each of its numbers is used once per position
+        output = layer.compute_output_shape(received)
+        return math.prod(layer.kernel.shape) * math.prod(output[:-1]), math.prod(output)
     raise ValueError(
         f"count_costs does not know the multiply-adds of {type(layer).__name__} "
         f"(layer {layer.name!r})."

@@ -90,9 +90,10 @@ def network():
     """A released network of the widths of `tiny`, with random statistics."""
     import numpy as np
 
-    from keras_mtnet.models import ReleasedMTNet
+    import keras_mtnet as mt
 
-    model = ReleasedMTNet(TINY_FILTERS, TINY_DEPTHS, classes=5, name="mtnet_s")
+    options = {"variant": "released", "name": "mtnet_s"}
+    model = mt.MTNet(TINY_FILTERS, TINY_DEPTHS, classes=5, **options)
     rng = np.random.default_rng(0)
     model.set_weights([w + rng.uniform(0, 0.3, w.shape) for w in model.get_weights()])
     return model

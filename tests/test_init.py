@@ -8,7 +8,6 @@ import sys
 import pytest
 
 import keras_mtnet as mt
-from keras_mtnet.models import ReleasedMTNet
 
 OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 
@@ -42,7 +41,7 @@ def saved(tmp_path_factory):
     paper = mt.MTNet((8,), (1,), classes=2)
     paper.clip_spec = mt.ClipSpec(frames=8, stride=3, class_names=("run", "jump"))
     paper.save(folder / "paper.keras")
-    ReleasedMTNet((8,), (1,), classes=2).save(folder / "released.keras")
+    mt.MTNet((8,), (1,), classes=2, variant="released").save(folder / "released.keras")
     own = [keras.Input((4, 8, 8, 4)), mt.layers.SoftPool(), mt.layers.MTConv(8, ratio=0.5)]
     keras.Sequential(own).save(folder / "own.keras")
     return folder

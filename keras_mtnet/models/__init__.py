@@ -6,7 +6,6 @@ from keras_mtnet.models.builder import build
 from keras_mtnet.models.i3d import I3D
 from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
 from keras_mtnet.models.preprocessing import decode_predictions, preprocess_input
-from keras_mtnet.models.released_mtnet import ReleasedMTNet
 from keras_mtnet.models.video_model import VideoModel, clip_spec_of, feature_extractor, load_model
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "MTNetL",
     "MTNetM",
     "MTNetS",
-    "ReleasedMTNet",
     "VideoModel",
     "build",
     "clip_spec_of",

@@ -20,9 +20,9 @@ from keras_mtnet.models.builder import (
     pool,
     sized,
 )
-from keras_mtnet.models.released_mtnet import ReleasedMTNet
+from keras_mtnet.models.released_mtnet import TORCH_KEYS, released_features
 from keras_mtnet.models.video_model import VideoModel
-from keras_mtnet.presets import MTNET, lookup
+from keras_mtnet.presets import MTNET, RELEASED_MTNET, lookup
 
 CLASSES = 200  # HACS
 STEM_FRAMES = 5  # length of the stem's temporal kernels
@@ -56,8 +56,9 @@ def MTNet(
     classifier_activation: Any = "softmax",
     name: str = "mtnet",
     *,
+    variant: str = "paper",
     include_preprocessing: bool = True,
-    stem_filters: int = 24,
+    stem_filters: int | None = None,
     head_filters: int = 432,
     head_units: int = 2048,
     bottleneck: float = 2.25,
@@ -65,7 +66,7 @@ def MTNet(
     cell: str = "gru",
     branch_pooling: str = "soft",
     frame_selection: bool = True,
-    dropout_rate: float = 0.5,
+    dropout_rate: float | None = None,
     synchronized: bool = False,
     remat: bool = False,
     dtype: Any = None,
@@ -89,16 +90,21 @@ def MTNet(
         classes: number of classes; 200 when None.
         classifier_activation: of the last layer, `"softmax"` or None for logits.
         name: of the model.
+        variant: `"paper"`, or `"released"` for the network in the authors' code, whose streams
+            stay apart to the end (`keras_mtnet/models/released_mtnet.py`). It has no use for
+            `head_filters`, `head_units`, `bottleneck`, `branch_pooling` and `frame_selection`, and
+            features of `stage_filters[-1]` channels.
         include_preprocessing: whether to normalize clips inside the network.
-        stem_filters, head_filters, head_units: channels of the stem, of the head's convolution
-            and of its hidden layer.
+        stem_filters: channels of the stem; 24, or those of the first stage of the released
+            variant, when None.
+        head_filters, head_units: channels of the head's convolution and of its hidden layer.
         bottleneck: inner width of the blocks relative to their output (`MTBlock`).
         ratio: share of the channels in the local branches; 1 gives plain 3-D convolutions.
         cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`.
         branch_pooling: `"soft"`, `"avg"`, `"max"` or `"stochastic"`, in front of the prolonged
             branches (`pooling` of `MTConv`).
         frame_selection: halve time by triplet cosine selection there; False pools it.
-        dropout_rate: in front of the classifier.
+        dropout_rate: in front of the classifier; 0.5, or 0 in the released variant, when None.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
         remat: in training, keep only what goes from block to block and compute the rest again
             for the gradient: less memory, more time.
@@ -121,42 +127,40 @@ def MTNet(
     (None, 4)
     """
     check_stages(stage_filters, stage_depths)
+    if variant not in ("paper", "released"):
+        raise ValueError(f"variant must be 'paper' or 'released'. Received: variant={variant!r}")
+    released = variant == "released"
     draft = begin(
         *("MTNet", include_top, weights, input_tensor, input_shape, pooling, classes),
         *(include_preprocessing, dtype),
-        normalization=MTNET,
+        normalization=RELEASED_MTNET if released else MTNET,
         default_classes=CLASSES,
+        options={"variant": variant},
     )
-    x = _stem(draft.clips, stem_filters, synchronized, dtype)
-    for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
-        for block in range(1, depth + 1):
-            strides = 1 if block > 1 else (1, 2, 2) if stage == 1 else 2
-            x = MTBlock(
-                filters,
-                strides=strides,
-                bottleneck=bottleneck,
-                ratio=ratio,
-                cell=cell,
-                pooling=branch_pooling,
-                frame_selection=frame_selection,
-                synchronized=synchronized,
-                remat=remat,
-                dtype=dtype,
-                name=f"stage{stage}_block{block}",
-            )(x)
-    x = _head(x, head_filters, synchronized, dtype)
-    x = pool(x, "avg" if include_top else pooling, dtype)
+    pooling = "avg" if include_top else pooling
+    options: dict[str, Any] = {
+        "ratio": ratio,
+        "cell": cell,
+        "synchronized": synchronized,
+        "remat": remat,
+    }
+    if released:
+        stem_filters = stem_filters or stage_filters[0]
+        sizes = (stage_filters, stage_depths, stem_filters, pooling, dtype)
+        x = released_features(draft.clips, *sizes, **options)
+    else:
+        options |= {"bottleneck": bottleneck, "pooling": branch_pooling}
+        options |= {"frame_selection": frame_selection}
+        x = _stem(draft.clips, stem_filters or 24, synchronized, dtype)
+        x = _stages(x, stage_filters, stage_depths, dtype, options)
+        x = _head(x, head_filters, synchronized, dtype)
+        x = pool(x, pooling, dtype)
+        if include_top:
+            x = _hidden(x, head_units, dtype)
     if include_top:
-        x = keras.layers.Dense(
-            head_units,
-            "relu",
-            use_bias=False,
-            kernel_initializer=he_fan_out(),
-            dtype=dtype,
-            name="head_fc",
-        )(x)
+        dropout_rate = (0.0 if released else 0.5) if dropout_rate is None else dropout_rate
         x = classifier(x, draft.classes, classifier_activation, dropout_rate, dtype)
-    return draft.finish(x, name)
+    return draft.finish(x, name, {"authors": TORCH_KEYS} if released else None)
 
 
 def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
@@ -172,11 +176,33 @@ def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
     return TripletCosineSelection(name="stem_selection", dtype=dtype)(x)
 
 
+def _stages(
+    x: Any,
+    stage_filters: Sequence[int],
+    stage_depths: Sequence[int],
+    dtype: Any,
+    options: dict[str, Any],
+) -> Any:
+    """(N, T, H, W, C) to (N, T/8, H/16, W/16, stage_filters[-1]), with four stages."""
+    for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
+        for block in range(1, depth + 1):
+            strides = 1 if block > 1 else (1, 2, 2) if stage == 1 else 2
+            name = f"stage{stage}_block{block}"
+            x = MTBlock(filters, strides, dtype=dtype, name=name, **options)(x)
+    return x
+
+
 def _head(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
     """X3D's last convolution: (N, T, H, W, C) to (N, T, H, W, filters)."""
     x = PointwiseConv3D(filters, name="head_conv", **_conv_arguments(dtype))(x)
     x = batch_norm("head_bn", synchronized, dtype)(x)
     return keras.layers.ReLU(name="head_relu", dtype=dtype)(x)
+
+
+def _hidden(x: Any, units: int, dtype: Any) -> Any:
+    """(N, C) to (N, units)."""
+    arguments = {"use_bias": False, "kernel_initializer": he_fan_out(), "dtype": dtype}
+    return keras.layers.Dense(units, "relu", name="head_fc", **arguments)(x)
 
 
 def _conv_arguments(dtype: Any) -> dict[str, Any]:
@@ -217,7 +243,7 @@ def _mtnet(
             becomes the variant they were trained for.
         classes: number of classes; those of the preset, else 200, when None.
         variant: `"paper"`, or `"released"` for the network that the authors published weights of
-            (`ReleasedMTNet`). None is what a preset was trained for, else the paper's.
+            (see `MTNet`). None is what a preset was trained for, else the paper's.
         branch_pooling, frame_selection: of the paper's variant only.
         dropout_rate: in front of the classifier; 0.5, or 0 in the released variant, when None.
 
@@ -238,36 +264,29 @@ def _mtnet(
     preset = lookup(size.model, weights)
     if preset is not None:
         check_preset(preset, include_top, classes, {"variant": variant})
-        variant, weights = preset.options["variant"], preset
-    arguments = {
-        "include_top": include_top,
-        "weights": weights,
-        "input_tensor": input_tensor,
-        "input_shape": input_shape,
-        "pooling": pooling,
-        "classes": classes,
-        "classifier_activation": classifier_activation,
-        "name": name or size.name,
-        "include_preprocessing": include_preprocessing,
-        "ratio": ratio,
-        "cell": cell,
-        "synchronized": synchronized,
-        "remat": remat,
-        "dtype": dtype,
-    }
-    if dropout_rate is not None:
-        arguments["dropout_rate"] = dropout_rate
-    if variant in (None, "paper"):
-        arguments |= {"branch_pooling": branch_pooling, "frame_selection": frame_selection}
-        return MTNet(FILTERS, size.depths, **arguments)
-    if variant != "released":
-        raise ValueError(f"variant must be 'paper' or 'released'. Received: variant={variant!r}")
-    if branch_pooling != "soft" or not frame_selection:
+        variant = preset.options["variant"]
+    released = variant == "released"
+    if released and (branch_pooling != "soft" or not frame_selection):
         raise ValueError(
             "The released variant has no choice of branch_pooling and frame_selection. Received: "
             f"branch_pooling={branch_pooling!r}, frame_selection={frame_selection}"
         )
-    return ReleasedMTNet(RELEASED_FILTERS, size.released_depths, **arguments)
+    return MTNet(
+        RELEASED_FILTERS if released else FILTERS,
+        size.released_depths if released else size.depths,
+        *(include_top, preset or weights, input_tensor, input_shape, pooling, classes),
+        *(classifier_activation, name or size.name),
+        variant=variant or "paper",
+        include_preprocessing=include_preprocessing,
+        ratio=ratio,
+        cell=cell,
+        branch_pooling=branch_pooling,
+        frame_selection=frame_selection,
+        dropout_rate=dropout_rate,
+        synchronized=synchronized,
+        remat=remat,
+        dtype=dtype,
+    )
 
 
 # Table I gives the filters; depths and clips are those that its costs fit.

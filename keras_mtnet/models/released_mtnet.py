@@ -1,25 +1,34 @@
 """MTNet as its authors released it: two streams on the widths of a ResNet.
 
 The paper describes one network and the authors' public PyTorch code builds another; the only
-published weights belong to the second. `MTNetS(variant="released")` is that one.
+published weights belong to the second. `MTNetS(variant="released")` is that one. Its layers follow
+the behavior of `network/MTnet.py` in alexandrosstergiou/Squeeze-and-Recursion-Temporal-Gates.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_mtnet.layers.convolutions import CenteredConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
+from keras_mtnet.layers.mt_conv import split_channels
+from keras_mtnet.layers.numerics import at_least_float32
+from keras_mtnet.layers.remat import Remat
+from keras_mtnet.layers.shapes import halved, strided, triple
+from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
-from keras_mtnet.layers.two_stream_entry import TwoStreamEntry
-from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
-from keras_mtnet.models.builder import Weights, begin, builder, check_stages, classifier, pool
-from keras_mtnet.models.video_model import VideoModel
-from keras_mtnet.presets import RELEASED_MTNET
+from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
+from keras_mtnet.layers.window_pooling import AveragePool
+from keras_mtnet.models.builder import pool
 
-CLASSES = 200  # HACS
+Shape = tuple[Any, ...]  # None where a size is not known
+Shapes = Sequence[Shape]
+SHORTEST = 1e-4  # lower bound on the norm of a frame's mean
+SMALLEST = 3  # rows and columns that the shortcut of the prolonged stream starts from
+
 # How the authors' network/MTnet.py names the weights; see `keras_mtnet.weights.torch`.
 TORCH_KEYS = (
     (r"^stem_conv/", "stem.0/"),
@@ -40,112 +49,36 @@ TORCH_KEYS = (
 )
 
 
-@builder
-def ReleasedMTNet(
+def released_features(
+    x: Any,
     stage_filters: Sequence[int],
     stage_depths: Sequence[int],
-    include_top: bool = True,
-    weights: Weights = None,
-    input_tensor: Any = None,
-    input_shape: Sequence[int | None] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: Any = "softmax",
-    name: str = "released_mtnet",
-    *,
-    include_preprocessing: bool = True,
-    stem_filters: int | None = None,
-    ratio: float = 7 / 8,
-    cell: str = "gru",
-    dropout_rate: float = 0.0,
-    synchronized: bool = False,
-    remat: bool = False,
-    dtype: Any = None,
-) -> VideoModel:
-    """Builds a network as the paper's authors released it.
+    stem_filters: int,
+    pooling: str | None,
+    dtype: Any,
+    **options: Any,
+) -> Any:
+    """The released network without its classifier.
 
     A 3x7x7 convolution and a `TwoStreamEntry` are followed by stages of `TwoStreamMTBlock`s. The
-    local and the prolonged stream stay apart, at their own resolutions, until each is averaged
-    over the clip and both are joined for one dense classifier.
+    local and the prolonged stream stay apart, at their own resolutions, and are joined at the end.
 
     Args:
-        stage_filters: output channels of each stage, both streams together.
-        stage_depths: blocks of each stage.
-        include_top: whether to end in the classifier.
-        weights, input_tensor, input_shape, classes, classifier_activation, name,
-            include_preprocessing: as in `MTNet`.
-        pooling: without the top: None for the feature map `(N, T', H', W', C)`, in which the
-            prolonged stream is interpolated to the size of the local one; `"avg"` (what the
-            classifier reads) or `"max"` for `(N, C)`.
-        stem_filters: channels of the stem; those of the first stage when None.
-        ratio: share of the channels in the local stream, 0 < ratio < 1.
-        cell: `"rnn"`, `"gru"`, `"lstm"` or `"peephole_lstm"`; gru in the released networks.
-        dropout_rate: in front of the classifier; none in the released networks.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        remat: as in `MTNet`.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
-
-    Returns:
-        A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
-        `(N, classes)`. The network was trained on BGR; its normalization reverses the channels.
-
-    Raises:
-        ValueError: naming the argument and its value, for anything outside these choices.
-
-    Source: the behavior of `network/MTnet.py` in the authors' repository
-    alexandrosstergiou/Squeeze-and-Recursion-Temporal-Gates.
-
-    Example:
-
-    >>> import keras_mtnet as mt
-    >>> model = mt.models.ReleasedMTNet((8, 16), (1, 1), classes=4)
-    >>> model.output_shape
-    (None, 4)
+        x: normalized clips `(N, T, H, W, 3)`.
+        stage_filters, stage_depths, stem_filters, dtype: as in `MTNet`, both streams together.
+        pooling: `"avg"` (what the classifier reads) or `"max"` for `(N, C)`. None for the feature
+            map `(N, T', H', W', C)`, in which the prolonged stream is interpolated.
+        **options: `ratio`, `cell`, `synchronized` and `remat` of the blocks.
     """
-    check_stages(stage_filters, stage_depths)
-    draft = begin(
-        *("ReleasedMTNet", include_top, weights, input_tensor, input_shape, pooling, classes),
-        *(include_preprocessing, dtype),
-        normalization=RELEASED_MTNET,
-        default_classes=CLASSES,
-    )
-    x = _stem(draft.clips, stem_filters or stage_filters[0], synchronized, dtype)
-    streams = TwoStreamEntry(ratio, dtype=dtype, name="stem_streams")(x)
+    x = _conv(stem_filters, "stem_conv", dtype, (3, 7, 7), (1, 2, 2))(x)
+    x = batch_norm("stem_bn", options["synchronized"], dtype)(x)
+    x = keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
+    streams = TwoStreamEntry(options["ratio"], dtype=dtype, name="stem_streams")(x)
     for stage, (filters, depth) in enumerate(zip(stage_filters, stage_depths, strict=True), 1):
         for block in range(1, depth + 1):
-            streams = TwoStreamMTBlock(
-                filters,
-                strides=2 if block == 1 and stage > 1 else 1,
-                ratio=ratio,
-                cell=cell,
-                synchronized=synchronized,
-                remat=remat,
-                dtype=dtype,
-                name=f"stage{stage}_block{block}",
-            )(streams)
-    x = _join(streams, "avg" if include_top else pooling, dtype)
-    if include_top:
-        x = classifier(x, draft.classes, classifier_activation, dropout_rate, dtype)
-    return draft.finish(x, name, {"authors": TORCH_KEYS})
-
-
-def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
-    """A strided convolution: (N, T, H, W, 3) to (N, T, H/2, W/2, filters)."""
-    x = CenteredConv3D(
-        filters,
-        (3, 7, 7),
-        strides=(1, 2, 2),
-        use_bias=False,
-        kernel_initializer=he_fan_out(),
-        dtype=dtype,
-        name="stem_conv",
-    )(x)
-    x = batch_norm("stem_bn", synchronized, dtype)(x)
-    return keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)
-
-
-def _join(streams: Sequence[Any], pooling: str | None, dtype: Any) -> Any:
-    """Both streams as one: (N, C) pooled, or a feature map (N, T, H, W, C)."""
+            strides = 2 if block == 1 and stage > 1 else 1
+            name = f"stage{stage}_block{block}"
+            streams = TwoStreamMTBlock(filters, strides, dtype=dtype, name=name, **options)(streams)
     if pooling is None:
         return JoinStreams(dtype=dtype, name="head_join")(streams)
     names = ("head_local_pool", "head_prolonged_pool")
@@ -153,17 +86,19 @@ def _join(streams: Sequence[Any], pooling: str | None, dtype: Any) -> Any:
     return keras.layers.Concatenate(dtype=dtype, name="head_join")(pooled)
 
 
+def _conv(
+    filters: int, name: str, dtype: Any, kernel_size: Shape = (1, 1, 1), strides: Shape = (1, 1, 1)
+) -> keras.layers.Layer:
+    kind = PointwiseConv3D if kernel_size == (1, 1, 1) else CenteredConv3D
+    options = {"use_bias": False, "kernel_initializer": he_fan_out(), "dtype": dtype, "name": name}
+    return kind(filters, kernel_size=kernel_size, strides=strides, padding="same", **options)
+
+
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class JoinStreams(keras.layers.Layer):
-    """Interpolates the prolonged stream to the local one's size and joins their channels.
+    """Interpolates the prolonged stream to the size of the local one and joins their channels."""
 
-    Input: local `(N, T, H, W, C)` and prolonged `(N, T', H', W', C')`. Output
-    `(N, T, H, W, C + C')`.
-    """
-
-    def compute_output_shape(
-        self, input_shape: Sequence[Sequence[int | None]]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shapes) -> Shape:
         local, prolonged = input_shape
         return (*local[:-1], local[-1] + prolonged[-1])
 
@@ -171,3 +106,245 @@ class JoinStreams(keras.layers.Layer):
         local, prolonged = inputs
         resized = trilinear_resize(prolonged, ops.shape(local)[1:4])
         return ops.concatenate([local, resized], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class SimilarFrameSelection(TripletCosineSelection):
+    """Keeps the half of the frames that are most similar to their neighbors.
+
+    The opposite choice of `TripletCosineSelection`. Frames are compared by the squared cosine of
+    their spatial means; the first and last are never kept; one or two frames stay as they are.
+    """
+
+    def compute_output_shape(self, input_shape: Sequence[Any]) -> Shape:
+        n, t, *rest = input_shape
+        return (n, t if t is not None and t < 3 else halved(t, self.factor), *rest)
+
+    def _fixed_frames(self, t: int | None) -> slice | None:
+        return slice(0, t) if t is not None and t < 3 else super()._fixed_frames(t)
+
+    def _kept_frames(self, x: Any) -> Any:
+        t = ops.shape(x)[1]
+        known = isinstance(t, int) and self.compute_output_shape(x.shape)[1]
+        count = known or ops.where(t < 3, t, ops.maximum(1, t // self.factor))
+        means = ops.mean(at_least_float32(ops.stop_gradient(x)), axis=(2, 3))  # (N, T, C)
+        norms = ops.sqrt(ops.sum(means * means, axis=-1, keepdims=True))
+        means = means / ops.maximum(norms, SHORTEST)
+        similarity = ops.square(ops.sum(means[:, :-1] * means[:, 1:], axis=-1))  # (N, T - 1)
+        # The neighbor that the first and last frame lack ranks them behind all others.
+        similarity = ops.pad(similarity, [[0, 0], [1, 1]], constant_values=-8.0)
+        order = ops.argsort(-(similarity[:, :-1] + similarity[:, 1:]), axis=1)
+        return ops.sort(ops.cast(order[:, :count], "int32"), axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class TwoStreamEntry(keras.layers.Layer):
+    """Splits what a stem gives, which is not negative, into a local and a prolonged stream.
+
+    Each frame is max-pooled 3x3 with stride 2, and the frames most similar to their neighbors are
+    kept. The local stream is the first `ratio` of the channels; the prolonged stream is the rest,
+    average-pooled 2x2, with half its frames kept again.
+    """
+
+    def __init__(self, ratio: float = 7 / 8, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.ratio = ratio
+        self.pool = AveragePool((1, 2, 2), dtype=self.dtype_policy, name="pool")
+        self.selection = SimilarFrameSelection(dtype=self.dtype_policy, name="selection")
+
+    def compute_output_shape(self, input_shape: Shape) -> list[Shape]:
+        n, t, h, w, c = input_shape
+        odd = None if h is None or w is None else h % 2 or w % 2  # rounding looks at both
+        h, w = (None, None) if odd is None else ((h + odd + 1) // 2, (w + odd + 1) // 2)
+        local, prolonged = split_channels(c, self.ratio, "stem filters")
+        pooled = self.selection.compute_output_shape((n, t, h, w, c))
+        small = self.pool.compute_output_shape((*pooled[:-1], prolonged))
+        return [(*pooled[:-1], local), self.selection.compute_output_shape(small)]
+
+    def call(self, x: Any) -> list[Any]:
+        channels, _ = split_channels(x.shape[-1], self.ratio, "stem filters")
+        local, prolonged = ops.split(self.selection(_max_pool(x)), [channels], axis=-1)
+        return [local, self.selection(self.pool(prolonged))]
+
+
+def _max_pool(x: Any) -> Any:
+    """Max pooling 3x3, stride 2, of each frame; windows start one row and column outside.
+
+    Where rows or columns are odd in number, they start two outside, on both axes.
+    """
+    _, t, h, w, c = ops.shape(x)
+    x = ops.reshape(x, (-1, h, w, c))
+    even = (h + 1) % 2 * ((w + 1) % 2)  # 1 where both are, else 0
+    before = 2 - even if isinstance(even, int) else 2
+    x = ops.pad(x, [[0, 0], [before, 1], [before, 1], [0, 0]])
+    x = x if isinstance(even, int) else x[:, even:, even:]
+    x = ops.max_pool(x, 3, 2, padding="valid")
+    return ops.reshape(x, (-1, t, *ops.shape(x)[1:]))
+
+
+class _TwoStreams(keras.layers.Layer):
+    """Input and output: local `(N, T, H, W, C)` and prolonged `(N, T', H', W', C')`.
+
+    A size of the output is `ceil(size / stride)`; `floor(ratio * filters)` channels are local.
+    """
+
+    def build(self, input_shape: Shapes) -> None:
+        for layer, shape in self.inner_layers(input_shape):
+            layer.build(shape)
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Shapes) -> list[Shape]:
+        channels = split_channels(self.filters, self.ratio, "filters")
+        return [
+            (n, *map(strided, sizes, self.strides), count)
+            for (n, *sizes, _), count in zip(input_shape, channels, strict=True)
+        ]
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class TwoStreamMTConv(_TwoStreams):
+    """Convolutions of a local and a prolonged stream, with a connection from the one to the other.
+
+    Unlike in `MTConv`, the prolonged stream is small at both ends, and nothing is activated:
+
+        u_L = conv_k(x_L)
+        y_L = BN_L(u_L)
+        y_P = BN_P(conv_k(x_P)) + BN_P(conv_1x1x1(resize(select(average_pool(u_L)))))
+
+    Without `lateral`, y_P is its first term.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int] = 1,
+        strides: int | Sequence[int] = 1,
+        ratio: float = 7 / 8,
+        lateral: bool = True,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.ratio, self.lateral = filters, ratio, lateral
+        self.kernel_size = triple(kernel_size, "kernel_size")
+        self.strides = triple(strides, "strides")
+        local, prolonged = split_channels(filters, ratio, "filters")
+        if not prolonged:
+            raise ValueError(f"Two streams need a ratio below 1. Received: ratio={ratio}")
+        dtype, sizes = self.dtype_policy, (self.kernel_size, self.strides)
+        self.local_conv = _conv(local, "local_conv", dtype, *sizes)
+        self.local_bn = batch_norm("local_bn", synchronized, dtype)
+        self.prolonged_conv = _conv(prolonged, "prolonged_conv", dtype, *sizes)
+        self.prolonged_bn = batch_norm("prolonged_bn", synchronized, dtype)
+        if lateral:
+            self.lateral_conv = _conv(prolonged, "lateral_conv", dtype)
+            self.pool = AveragePool((1, 2, 2), dtype=dtype, name="pool")
+            self.selection = SimilarFrameSelection(dtype=dtype, name="selection")
+
+    def inner_layers(self, input_shape: Shapes) -> list[tuple[keras.layers.Layer, Shape]]:
+        """Each convolution and normalization, with the shape of what it receives."""
+        local, prolonged = map(tuple, input_shape)
+        local_output = self.local_conv.compute_output_shape(local)
+        output = self.prolonged_conv.compute_output_shape(prolonged)
+        layers = [(self.local_conv, local), (self.local_bn, local_output)]
+        layers += [(self.prolonged_conv, prolonged), (self.prolonged_bn, output)]
+        if self.lateral:
+            small = self.pool.compute_output_shape(local_output)
+            layers.append((self.lateral_conv, self.selection.compute_output_shape(small)))
+        return layers
+
+    def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
+        x_local, x_prolonged = inputs
+        u_local = self.local_conv(x_local)
+        y_local = self.local_bn(u_local, training=training)
+        y_prolonged = self.prolonged_bn(self.prolonged_conv(x_prolonged), training=training)
+        if not self.lateral:
+            return [y_local, y_prolonged]
+        # Convolved before it is resized, which is the same with an eighth of the channels.
+        lateral = self.lateral_conv(self.selection(self.pool(u_local)))
+        lateral = trilinear_resize(lateral, ops.shape(y_prolonged)[1:4])
+        return [y_local, y_prolonged + self.prolonged_bn(lateral, training=training)]
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class TwoStreamMTBlock(Remat, _TwoStreams):
+    """Four convolutions of two streams, a gate on each stream, and a shortcut.
+
+    The convolutions (`TwoStreamMTConv`) are 1x1x1 to `filters`, 1x1x1 back to the input's
+    channels, 3x3x3 to `filters` with the strides, and a last one to `filters`, with a ReLU after
+    each but the last. The last is 1x3x3. Where the block changes the shape it is 1x1x1, and a
+    1x1x1 `TwoStreamMTConv` without lateral connection stands in the shortcut; a prolonged stream
+    of fewer than 3 rows is enlarged to 3x3 before it.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        strides: int | Sequence[int] = 1,
+        ratio: float = 7 / 8,
+        cell: str = "gru",
+        synchronized: bool = False,
+        remat: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.ratio, self.remat = filters, ratio, remat
+        self.strides, self.synchronized = triple(strides, "strides"), synchronized
+        self.gates = [
+            SqueezeAndRecursion(cell, dtype=self.dtype_policy, name=name)
+            for name in ("local_gate", "prolonged_gate")
+        ]
+
+    def build(self, input_shape: Shapes) -> None:
+        channels = sum(shape[-1] for shape in input_shape)
+        shared: dict[str, Any] = {"ratio": self.ratio, "synchronized": self.synchronized}
+        conv: Any = functools.partial(TwoStreamMTConv, dtype=self.dtype_policy, **shared)
+        wide, strides = self.filters, self.strides
+        self.shortcut = None
+        if channels != wide or strides != (1, 1, 1):
+            self.shortcut = conv(wide, strides=strides, lateral=False, name="shortcut")
+        self.convs = [
+            conv(wide, name="conv1"),
+            conv(channels, name="conv2"),
+            conv(wide, 3, strides, name="conv3"),
+            conv(wide, 1 if self.shortcut else (1, 3, 3), name="conv4"),
+        ]
+        super().build(input_shape)
+
+    def inner_layers(self, input_shape: Shapes) -> list[tuple[keras.layers.Layer, Any]]:
+        """Each layer inside, with the shape, or both shapes, of what it receives."""
+        layers: list[tuple[keras.layers.Layer, Any]] = []
+        shapes = [tuple(shape) for shape in input_shape]
+        for conv in self.convs:
+            layers.append((conv, shapes))
+            shapes = conv.compute_output_shape(shapes)
+        layers += zip(self.gates, shapes, strict=True)
+        if self.shortcut:
+            local, (n, t, h, w, c) = map(tuple, input_shape)
+            if h is not None and h < SMALLEST:
+                h = w = SMALLEST
+            layers.append((self.shortcut, [local, (n, t, h, w, c)]))
+        return layers
+
+    def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
+        if self._rematerializes(training):
+            return self._call_again(inputs)
+        x = inputs
+        for conv in self.convs[:-1]:
+            x = [ops.relu(stream) for stream in conv(x, training=training)]
+        x = self.convs[-1](x, training=training)
+        x = [gate(stream) for gate, stream in zip(self.gates, x, strict=True)]
+        local, prolonged = inputs
+        if self.shortcut:
+            prolonged = _enlarge(prolonged)
+            local, prolonged = self.shortcut([local, prolonged], training=training)
+            prolonged = trilinear_resize(prolonged, ops.shape(x[1])[1:4])
+        return [ops.relu(x[0] + local), ops.relu(x[1] + prolonged)]
+
+
+def _enlarge(x: Any) -> Any:
+    """Interpolates frames of fewer than 3 rows to 3x3; others stay as they are."""
+    t, h, w = ops.shape(x)[1:4]
+    if isinstance(h, int):
+        return trilinear_resize(x, (t, SMALLEST, SMALLEST)) if h < SMALLEST else x
+    return trilinear_resize(x, (t, ops.maximum(h, SMALLEST), ops.where(h < SMALLEST, SMALLEST, w)))

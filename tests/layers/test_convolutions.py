@@ -6,7 +6,7 @@ import numpy_layers as reference
 import pytest
 import tensorflow as tf
 
-from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D, TemporalDepthwiseConv3D
 
 
 def clip(*shape, seed=0):
@@ -82,3 +82,19 @@ def test_temporal_depthwise_gradient():
     np.testing.assert_allclose(np.sum(by_clip.numpy() * along_x), slope, rtol=1e-4)
     slope = reference.directional_derivative(lambda k: forward(x, k), kernel, along_kernel)
     np.testing.assert_allclose(np.sum(by_kernel.numpy() * along_kernel), slope, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(4, 8, 8), (5, 7, 9)])
+@pytest.mark.parametrize("strides", [1, 2, (1, 2, 2)])
+def test_centered_convolution(sizes, strides):
+    """Windows are centered on every stride-th position from the first: a dense result, skipped."""
+    conv = CenteredConv3D(3, 3, strides=strides, use_bias=False)
+    x = clip(2, *sizes, 4)
+    y = np.asarray(conv(x))
+    dense = CenteredConv3D(3, 3, use_bias=False)
+    dense.build(x.shape)
+    dense.kernel.assign(conv.kernel)
+    t, h, w = conv.strides
+    np.testing.assert_allclose(y, np.asarray(dense(x))[:, ::t, ::h, ::w], rtol=1e-4, atol=1e-5)
+    assert conv.compute_output_shape(x.shape) == y.shape
+    assert CenteredConv3D.from_config(conv.get_config()).padding == "same"

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mtnet.layers import MTBlock, MTConv
-from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
+from keras_mtnet.models.released_mtnet import TwoStreamMTBlock
 
 SHAPE = (3, 4, 8, 8, 8)
 CASES = {

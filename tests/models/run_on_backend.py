@@ -21,8 +21,7 @@ from layer_cases import clip, make
 
 import keras_mtnet as mt
 from keras_mtnet import layers, models
-from keras_mtnet.layers.two_stream_entry import TwoStreamEntry
-from keras_mtnet.layers.two_stream_mt_block import TwoStreamMTBlock
+from keras_mtnet.models.released_mtnet import TwoStreamEntry, TwoStreamMTBlock
 
 LAYERS = (
     "soft_pool",

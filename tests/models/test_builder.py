@@ -15,17 +15,18 @@ COMMON = (
     *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes"),
     *("classifier_activation", "name"),
 )
+TWO_STAGES = {"stage_filters": (8, 16), "stage_depths": (1, 1)}
 # Narrow networks of every family; whoever adds a family adds a line.
 NARROW = {
-    "MTNet": {"stage_filters": (8, 16), "stage_depths": (1, 1)},
-    "ReleasedMTNet": {"stage_filters": (8, 16), "stage_depths": (1, 1)},
+    "MTNet": {"model": "MTNet", **TWO_STAGES},
+    "released": {"model": "MTNet", "variant": "released", **TWO_STAGES},
 }
 CLIP = (8, 32, 32, 3)
 families = pytest.mark.parametrize("family", NARROW)
 
 
 def narrow(family, **options):
-    return build(family, **{"classes": 4, **NARROW[family], **options})
+    return build(**{"classes": 4, **NARROW[family], **options})
 
 
 def pixels(*shape):
@@ -47,7 +48,7 @@ def test_signature_is_that_of_keras_applications(name):
     [("num_classes", "classes"), ("input_shapes", "input_shape"), ("pretrained", "weights")],
 )
 def test_a_wrong_keyword_is_answered(wrong, right):
-    for name in ("MTNetM", "ReleasedMTNet"):
+    for name in ("MTNetM", "MTNet"):
         with pytest.raises(TypeError, match=rf"{name}\(\).*'{wrong}': did you mean '{right}'\?"):
             BUILDERS[name](**{wrong: 10})
     with pytest.raises(TypeError, match=r"no argument 'xyzzy'\. It has: include_top, weights"):

@@ -11,7 +11,6 @@ import pytest
 
 import keras_mtnet as mt
 from keras_mtnet.clip_spec import ClipSpec
-from keras_mtnet.models import ReleasedMTNet
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import find
 from keras_mtnet.weights import load_weights
@@ -260,12 +259,12 @@ def test_the_clip_spec_comes_along(saved, tmp_path):
 
 def test_another_normalization(tmp_path):
     """Silently wrong otherwise: the numbers fit, the colors do not."""
-    released = ReleasedMTNet((8,), (1,), classes=5)
+    released = mt.MTNet((8,), (1,), classes=5, variant="released")
     clips = released.get_layer("normalization")
     clips.channel_order = "rgb"
     released.save(tmp_path / "rgb.keras")
     with pytest.raises(ValueError, match=r"'rgb'\).*'bgr'\)"):
-        ReleasedMTNet((8,), (1,), classes=5, weights=tmp_path / "rgb.keras")
+        mt.MTNet((8,), (1,), classes=5, variant="released", weights=tmp_path / "rgb.keras")
 
 
 def test_float16_storage(saved, tmp_path):
@@ -332,14 +331,12 @@ def test_a_file_that_is_not_contained(tmp_path, kind):
 def test_another_variant(saved, tmp_path):
     """Each is refused by the other, naming both."""
     _, path = saved
-    released = ReleasedMTNet((8,), (2,), classes=5)
-    with pytest.raises(
-        ValueError, match=r"'mtnet' with .*2 mt_block.*'released_mtnet' has .*2 two"
-    ):
+    released = mt.MTNet((8,), (2,), classes=5, variant="released", name="other")
+    with pytest.raises(ValueError, match=r"'mtnet' with .*2 mt_block.*'other' has .*2 two"):
         load_weights(released, path)
     other = tmp_path / "released.weights.h5"
     released.save_weights(other)
-    with pytest.raises(ValueError, match=r"'released_mtnet' with .*'mtnet' has .*2 mt_block"):
+    with pytest.raises(ValueError, match=r"'other' with .*'mtnet' has .*2 mt_block"):
         load_weights(narrow(), other)
 
 
