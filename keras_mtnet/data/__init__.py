@@ -8,7 +8,7 @@ from typing import Any
 
 # public name -> the module that defines it
 _NAMES = {
-    "STRIDES": "data.videos",
+    "DATASETS": "data.catalog",
     "Augment": "data.augment",
     "ReadReport": "data.report",
     "Video": "data.videos",
@@ -22,7 +22,7 @@ _NAMES = {
     "pack": "data.packing.writer",
     "read_clip": "data.pipeline",
     "read_frames": "video.opening",
-    "read_split": "data.catalog",
+    "read_split": "data.splits",
     "read_videos": "data.videos",
     "video_dataset_from_directory": "data.directory",
     "views": "data.pipeline",

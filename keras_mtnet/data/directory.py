@@ -2,28 +2,31 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
 from keras_mtnet.data.augment import Augment
-from keras_mtnet.data.catalog import read_split
+from keras_mtnet.data.datasets.folder import list_videos
+from keras_mtnet.data.groups import choose_tests
 from keras_mtnet.data.pipeline import clips
-from keras_mtnet.data.videos import Videos
+from keras_mtnet.data.splits import read_split
+from keras_mtnet.data.videos import Video, Videos
 
-_SUBSETS = {None: "all", "training": "train", "validation": "test"}
+_SUBSETS = {None: "all", "training": "train", "validation": "validation"}
 
 
 def video_dataset_from_directory(
     directory: str | os.PathLike,
+    labels: str | Sequence[int] | None = "inferred",
     label_mode: str | None = "int",
+    class_names: Sequence[str] | None = None,
     batch_size: int = 8,
     image_size: int | Sequence[int] = (224, 224),
     shuffle: bool = True,
     seed: int = 0,
     validation_split: float | None = None,
     subset: str | None = None,
+    follow_links: bool = False,
     verbose: bool = True,
     frames: int = 16,
     stride: int = 2,
@@ -31,78 +34,172 @@ def video_dataset_from_directory(
     sampling: str = "window",
     augment: str | Augment = "none",
     flip: float | None = None,
+    split_seed: int = 0,
 ) -> tf.data.Dataset | tuple[tf.data.Dataset, tf.data.Dataset]:
     """Batches of clips from `<directory>/<class>/<video>`, as `image_dataset_from_directory`.
 
+    A video is a file, or a folder of pictures; it may lie further down in folders of a person or a
+    recording, which are then kept on one side of the split: see `keras_mtnet.data.groups`. If the
+    folders above the classes are called `train`, `val` or `test`, or the directory holds the lists
+    of UCF-101, these are the subsets, and `validation_split` is not looked at.
+
     Args:
-        directory: the folder. Labels are the places of the class folders in sorted order. A folder
-            with UCF-101 lists in it is split as they say.
-        label_mode: as for `clips`.
+        directory: the folder.
+        labels: `"inferred"` from the class folders; None for clips alone; or an integer for each
+            video, in the order of their paths, whatever the folders.
+        label_mode: as for `clips`: `"int"`, `"categorical"`, `"binary"` or None for clips alone.
+        class_names: names of the class folders in label order, of which some may be empty or not
+            be there; sorted when None. For `labels="inferred"` only.
         batch_size: clips in a batch.
         image_size: height and width of a clip in pixels, which must be equal.
-        shuffle: give random clips of the videos in random order. Otherwise, and for validation,
-            the middle clips in the order of the names.
+        shuffle: give random clips of the videos in random order, in full batches. Otherwise, and
+            for validation, the middle clip of each video once, in the order of the names.
         seed: of the order and the clips. It does not change which videos are for validation.
         validation_split: share of the videos kept for validation, None for no split.
-        subset: `"training"`, `"validation"` or `"both"` for a pair; with `validation_split` only.
-        verbose: log how many files there are.
+        subset: `"training"`, `"validation"`, or `"both"` for a pair.
+        follow_links: look into folders below the class folders that are symbolic links.
+        verbose: print how many files there are.
         frames: frames in a clip.
         stride: distance between neighboring frames of a clip.
         fps: as for `clips`.
         sampling: as for `clips`.
         augment: as for `clips`, of training clips.
         flip: as for `clips`, of training clips.
+        split_seed: chooses the videos for validation. Read both subsets with the same one.
 
     Returns:
-        As for `clips`.
+        As for `clips`; for `subset="both"` a pair for training and validation.
 
     Raises:
         ValueError: for a wrong argument or fewer than two classes.
         FileNotFoundError: if there is no such folder.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_mtnet as mt
+    >>> root = tempfile.mkdtemp() + "/videos"
+    >>> mt.data.draw_dataset(root, groups=3, clips_per_group=1, frames=8, size=(48, 32))
+    >>> train, valid = mt.data.video_dataset_from_directory(
+    ...     root, frames=4, image_size=(16, 16), validation_split=0.3, subset="both")
+    Found 24 files belonging to 8 classes.
+    Using 16 files for training.
+    Using 8 files for validation.
+    >>> len(train), len(valid), valid.class_names[0]
+    (2, 1, 'DriftFast')
     """
     if subset not in (*_SUBSETS, "both"):
         raise ValueError(
             f"subset must be 'training', 'validation' or 'both'. Received: subset={subset!r}"
         )
-    if (subset is None) != (validation_split is None):
+    if validation_split is not None and subset is None:
         raise ValueError(
-            "subset and validation_split are given together or not at all. "
-            f"Received: subset={subset!r}, validation_split={validation_split}"
+            "validation_split needs subset='training', 'validation' or 'both'. "
+            f"Received: validation_split={validation_split}, subset=None"
         )
     size = _square(image_size)
-    share: dict[str, Any] = {"root": os.fspath(directory)}
-    if validation_split is not None:
-        share["validation_split"] = validation_split
+    inferred = isinstance(labels, str) and labels == "inferred"
+    if not inferred and (isinstance(labels, str) or class_names is not None):
+        raise ValueError(
+            "labels must be 'inferred', which class_names needs, None or a list of integers. "
+            f"Received: labels={labels!r}, class_names={class_names}"
+        )
 
-    def batches(videos: Videos, training: bool) -> tf.data.Dataset:
-        return clips(
+    def find(name: str | None) -> Videos:
+        if not inferred:
+            found = _label(os.fspath(directory), labels, follow_links)
+            return _share_out(found, name, validation_split, split_seed)
+        return read_split(
+            "folder",
+            directory,
+            subset=_SUBSETS[name],
+            validation_split=0.2 if validation_split is None else validation_split,
+            split_seed=split_seed,
+            class_names=class_names,
+            follow_links=follow_links,
+        )
+
+    wanted = ("training", "validation") if subset == "both" else (subset,)
+    everything = find(None)
+    _check_parts(everything, directory, subset, validation_split)
+    found = {name: find(name) if name else everything for name in wanted}
+    if verbose:  # that is what it asks for, as with Keras
+        print(
+            f"Found {len(everything)} files"
+            + f" belonging to {len(everything.class_names)} classes" * (labels is not None)
+            + ".",
+            *(f"Using {len(videos)} files for {name}." for name, videos in found.items() if name),
+            sep="\n",
+        )
+    sets = tuple(
+        clips(
             videos,
             frames,
             stride,
             size,
             batch_size,
-            training,
-            seed,
-            augment if training else "none",
-            flip,
-            label_mode,
-            fps,
-            sampling,
+            training=shuffle and name != "validation",
+            seed=seed,
+            augment=augment if shuffle and name != "validation" else "none",
+            flip=flip,
+            label_mode=None if labels is None else label_mode,
+            fps=fps,
+            sampling=sampling,
+        )
+        for name, videos in found.items()
+    )
+    return sets if subset == "both" else sets[0]
+
+
+def _check_parts(
+    videos: Videos,
+    directory: str | os.PathLike,
+    subset: str | None,
+    validation_split: float | None,
+) -> None:
+    """Raises ValueError if it is not clear what is for validation."""
+    if subset is not None and validation_split is None and videos.rule:
+        raise ValueError(
+            f"subset needs validation_split, as {os.fspath(directory)!r} has no folders or lists "
+            f"for training and validation. Received: subset={subset!r}"
+        )
+    if subset is None and not videos.rule and videos.dataset == "folder":
+        raise ValueError(
+            f"{os.fspath(directory)!r} has folders for training and for validation or testing: "
+            "give subset='training', 'validation' or 'both', or one of the folders as directory."
         )
 
-    wanted = ("training", "validation") if subset == "both" else (subset,)
-    found = [read_split("folder", subset=_SUBSETS[name], **share) for name in wanted]
-    if verbose:
-        logging.info(
-            "Found %d files belonging to %d classes.",
-            sum(map(len, found)),
-            len(found[0].class_names),
+
+def _label(directory: str, labels: Sequence[int] | None, follow_links: bool) -> Videos:
+    """All videos of a folder, with the labels given."""
+    if not os.path.isdir(directory):
+        raise FileNotFoundError(f"no such folder: {directory!r}")
+    names = list_videos(directory, follow_links)
+    if labels is not None and len(labels) != len(names):
+        raise ValueError(
+            f"labels must be as many as there are videos in {directory!r}, {len(names)}. "
+            f"Received: {len(labels)} labels"
         )
-    sets = [
-        batches(videos, shuffle and name != "validation")
-        for name, videos in zip(wanted, found, strict=True)
-    ]
-    return tuple(sets) if subset == "both" else sets[0]
+    known = [-1] * len(names) if labels is None else [int(label) for label in labels]
+    classes = sorted(set(known))
+    if labels is not None and classes != list(range(len(classes))):
+        raise ValueError(f"labels must be 0, 1, ... without a gap. Received: {classes}")
+    videos = (
+        Video(os.path.join(directory, name), label, name)
+        for name, label in zip(names, known, strict=True)
+    )
+    return Videos(videos, () if labels is None else map(str, classes), rule="labels as given")
+
+
+def _share_out(
+    videos: Videos, name: str | None, validation_split: float | None, split_seed: int
+) -> Videos:
+    if name is None or validation_split is None:
+        return videos
+    files = [(video.name, video.label) for video in videos]
+    tests, rule = choose_tests(files, validation_split, split_seed)
+    chosen = [video for video in videos if (video.name in tests) == (name == "validation")]
+    return Videos(chosen, videos.class_names, rule=rule)
 
 
 def _square(image_size: int | Sequence[int]) -> int:

@@ -105,7 +105,8 @@ def clips(
 
     >>> import tempfile
     >>> import keras_mtnet as mt
-    >>> root = mt.data.draw_dataset(tempfile.mkdtemp() + "/videos", frames=8, size=(32, 24))
+    >>> root = tempfile.mkdtemp() + "/videos"
+    >>> mt.data.draw_dataset(root, groups=2, clips_per_group=1, frames=8, size=(48, 32))
     >>> videos = mt.data.read_split("folder", root)
     >>> train = mt.data.clips(videos, frames=4, size=16, batch_size=4, training=True)
     >>> [clips.shape for clips, labels in train.take(1)]

@@ -3,21 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from keras_mtnet.data.catalog import DATASETS
 from keras_mtnet.video.opening import open_video
 from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.source import VideoSource
-
-# Distance between neighbouring frames of a clip, per data set: the paper's, where it has the set.
-STRIDES = {
-    "folder": 2,
-    "csv": 2,
-    "ucf101": 4,
-    "hmdb51": 2,
-    "kinetics400": 5,
-    "kinetics700": 5,
-    "hacs": 2,
-    "moments": 3,
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +14,7 @@ class Video:
     """One video, or a part of one.
 
     Attributes:
-        path: where it lies.
+        path: where it lies; `""` in a list that names it while it is not on disk.
         label: index into the class names, -1 when unknown.
         name: what its list calls it, with the part if it is one; reports call it so.
         start: where the part begins, in seconds; None for the start of the video.
@@ -50,7 +39,8 @@ class Videos(Sequence[Video]):
         class_names: tuple of names in label order, empty for unlabelled videos.
         missing: names of videos that are listed but not on disk.
         dataset: the data set they are from.
-        stride: distance between neighbouring frames of a clip that suits the data set.
+        stride: distance between neighboring frames of a clip that suits the data set.
+        rule: how `read_split` shared the videos out, if not by lists or folders of the data set.
     """
 
     def __init__(
@@ -59,19 +49,22 @@ class Videos(Sequence[Video]):
         class_names: Iterable[str] = (),
         missing: Iterable[str] = (),
         dataset: str = "folder",
+        rule: str = "",
     ):
         self._videos = tuple(videos)
         self.class_names = tuple(class_names)
         self.missing = tuple(missing)
         self.dataset = dataset
-        self.stride = STRIDES[dataset]
+        self.rule = rule
+        self.stride = DATASETS[dataset].stride
 
     def __len__(self) -> int:
         return len(self._videos)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return Videos(self._videos[index], self.class_names, self.missing, self.dataset)
+            chosen = self._videos[index]
+            return Videos(chosen, self.class_names, self.missing, self.dataset, self.rule)
         return self._videos[index]
 
     def __repr__(self) -> str:

@@ -11,7 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-DATASETS = tuple("folder csv ucf101 hmdb51 kinetics400 kinetics700 hacs moments".split())
+from keras_mtnet.data.catalog import DATASETS
+
 AUGMENTS = ("none", "paper", "randaugment", "strong")
 MODELS = ("MTNetS", "MTNetM", "MTNetL", "MTNet")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
@@ -58,7 +59,7 @@ class Recipe:
         "folder",
         "data and output",
         "how the videos lie: folder is root/<class>/<video>, csv a list path,label[,start,end]",
-        choices=DATASETS,
+        choices=tuple(DATASETS),
     )
     root: str = _setting("", "data and output", "folder of the videos")
     output: str = _setting("", "data and output", "new folder for the run")

@@ -1,5 +1,5 @@
-"""How each data set lists its videos and where their files lie: one module a data set.
+"""How each data set lists its videos and where their files lie: one module per data set.
 
-Each has `read(part)`, which takes a `Part` and returns a `Listing`. Lists are the users' own copies
-of the official files; none is shipped.
+Each has `read(request)`, which takes a `Request` and returns a `Listing`. Lists are the users' own
+copies of the official files; none is shipped.
 """

@@ -1,104 +1,116 @@
 """A list of one's own: CSV with the columns `path,label` and, if wanted, `start,end` in seconds.
 
-`annotations` is a folder with `train.csv` and `test.csv` (or `val.csv`), or one file, of which a
-share is kept for testing. Paths are below the root. Classes are in the order of their names, and of
-their value if all are numbers; a `classes.txt` beside the list, a name on each line, gives another
-order and refuses other labels.
+`annotations` is a folder with `train.csv` and `val.csv`, `test.csv` or both, or one file, of which
+a share is kept for validation. Columns are separated by commas, semicolons or tabs. Paths are below
+the root. Classes are in the order of their names, and of their value if all are numbers; a
+`classes.txt` beside the list, a name on each line, gives another order and refuses other labels.
 """
 
+import itertools
 import os
+import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from keras_mtnet.data.datasets.folder import check_training, choose_tests
-from keras_mtnet.data.datasets.lists import (
-    Entry,
-    Line,
-    Listing,
-    Part,
-    find_file,
-    find_lists,
-    label_of,
-    number_classes,
-    part_name,
-    read_lines,
-    read_table,
-    relative_path,
-    seconds,
-    unique,
-)
+from keras_mtnet.data.datasets import lists
+from keras_mtnet.data.datasets.lists import Line, Listing, Request
+from keras_mtnet.data.groups import choose_tests, find_groups
+from keras_mtnet.data.videos import Video
 
-LISTS = {"train": r"train\.csv", "test": r"(test|val)\.csv"}
-Row = tuple[Line, str, str, float | None, float | None]
+LISTS = {"train": r"train\.csv", "validation": r"val(id|idation)?\.csv", "test": r"test\.csv"}
 
 
-def read(part: Part) -> Listing:
-    """The videos of a CSV file, or of one of two."""
-    if part.annotations is not None and os.path.isfile(part.annotations):
-        folder, paths = os.path.dirname(part.annotations), {"all": part.annotations}
+class _Row(NamedTuple):
+    line: Line
+    path: str
+    label: str
+    start: float | None
+    end: float | None
+
+
+def read(request: Request) -> Listing:
+    """The videos of a CSV file, or of several."""
+    if request.annotations is not None and os.path.isfile(request.annotations):
+        folder, paths = os.path.dirname(request.annotations), {"all": request.annotations}
     else:
-        folder = find_lists(
-            part,
+        folder = lists.find_lists(
+            request,
             "annotations",
-            lambda place: all(find_file(place, pattern) for pattern in LISTS.values()),
-            "train.csv and test.csv together",
+            lambda place: "train" in (found := _find(place)) and len(found) > 1,
+            "train.csv and val.csv or test.csv together",
         )
-        paths = {subset: find_file(folder, pattern) for subset, pattern in LISTS.items()}
-    rows = {subset: list(_read_rows(path)) for subset, path in paths.items()}
-    class_names, source = _class_names(folder, rows, paths)
-    if "all" in paths and part.subset != "all":
-        rows = _share_out(rows["all"], part)
-    chosen = [row for subset in rows if part.subset in (subset, "all") for row in rows[subset]]
-    entries = list(_entries(chosen, class_names, source, part.root))
+        paths = _find(folder)
+    rows = {subset: list(_read_rows(path, request.root)) for subset, path in paths.items()}
+    _warn_of_overlap(rows, paths)
+    first = next(iter(rows))  # the training list, or the only one
+    class_names, source = _class_names(folder, rows[first], paths[first])
+    lists.check_several(class_names, source)
+    labels = {name: label for label, name in enumerate(class_names)}
+    chosen = [row for subset in (request.choose(rows) or ["all"]) for row in rows[subset]]
+    rule = ""
     if "all" in paths:
-        check_training(class_names, {entry.label for _, entry in entries}, part)
-    return Listing(class_names, unique(entries), " and ".join(paths.values()))
+        files = [(row.path, labels.get(row.label, -1)) for row in rows["all"]]
+        if request.subset == "all":
+            rule = find_groups(files)[1]
+        else:
+            tests, rule = choose_tests(files, request.validation_split, request.split_seed)
+            chosen = [row for row in chosen if (row.path in tests) != (request.subset == "train")]
+
+    def videos() -> Iterator[tuple[Line, Video]]:
+        for line, file, name, start, end in chosen:
+            label = lists.label_of(line, name, labels, source)
+            path = os.path.join(request.root, *file.split("/"))
+            path = path if os.path.exists(path) else ""
+            yield line, Video(path, label, lists.part_name(file, start, end), start, end)
+
+    return Listing(class_names, lists.unique(videos()), " and ".join(paths.values()), rule)
 
 
-def _read_rows(path: str) -> Iterator[Row]:
-    for line, (name, label, start, end) in read_table(path, ("path", "label"), ("start", "end")):
+def _warn_of_overlap(rows: dict[str, list[_Row]], paths: dict[str, str]) -> None:
+    for one, other in itertools.combinations(rows, 2):
+        first, second = ({(r.path, r.start, r.end) for r in rows[each]} for each in (one, other))
+        if both := sorted(path for path, *_ in first & second):
+            names = [os.path.basename(paths[each]) for each in (one, other)]
+            count = f"{len(both)} videos are" if len(both) > 1 else "1 video is"
+            warnings.warn(
+                f"{count} in {names[0]} and in {names[1]}, e.g. {both[0]!r}", stacklevel=4
+            )
+
+
+def _find(folder: str) -> dict[str, str]:
+    """The lists of a folder by their subset."""
+    found = {subset: lists.find_file(folder, pattern) for subset, pattern in LISTS.items()}
+    return {subset: path for subset, path in found.items() if path is not None}
+
+
+def _read_rows(path: str, root: str) -> Iterator[_Row]:
+    table = lists.read_table(path, ("path", "label"), ("start", "end"))
+    for line, (name, label, start, end) in table:
         if not label:
             raise ValueError(f"{line}: expected a label for {name!r}")
-        yield line, relative_path(line, name), label, *seconds(line, start, end)
+        # Programs that fill in numbers write 2 as 2.0.
+        whole = label.partition(".")[0] if _value(label, -0.5) % 1 == 0 else label
+        yield _Row(
+            line,
+            lists.relative_path(line, name, root),
+            whole,
+            *lists.seconds(line, start, end),
+        )
 
 
-def _class_names(
-    folder: str, rows: dict[str, list[Row]], paths: dict[str, str]
-) -> tuple[list[str], str]:
+def _value(label: str, other: float) -> float:
+    """The value of a label that is a plain decimal number."""
+    return float(label) if label.replace(".", "", 1).isdecimal() else other
+
+
+def _class_names(folder: str, rows: list[_Row], path: str) -> tuple[list[str], str]:
     """The names in label order, and the file that gives them."""
-    path = os.path.join(folder, "classes.txt")
-    if os.path.isfile(path):
-        lines = list(read_lines(path))
-        pairs = ((line, str(number), line.text) for number, line in enumerate(lines))
-        return number_classes(pairs, path, 0), path
-    first = next(iter(rows))  # the training list, or the only one
-    names = {label for _, _, label, *_ in rows[first]}
-    in_order = sorted(names, key=int) if all(map(str.isdecimal, names)) else sorted(names)
-    return in_order, paths[first]
-
-
-def _share_out(rows: list[Row], part: Part) -> dict[str, list[Row]]:
-    """Rows for training and for testing; all parts of a file are on the same side."""
-    files: dict[str, dict[str, None]] = {}
-    seen = set()
-    for _, name, label, *_ in rows:
-        if name not in seen:
-            files.setdefault(label, {})[name] = None
-            seen.add(name)
-    tests = choose_tests(
-        {label: list(names) for label, names in files.items()}, part.validation_split, part.seed
-    )
-    return {
-        "train": [row for row in rows if row[1] not in tests],
-        "test": [row for row in rows if row[1] in tests],
-    }
-
-
-def _entries(
-    rows: list[Row], class_names: list[str], source: str, root: str
-) -> Iterator[tuple[Line, Entry]]:
-    labels = {name: label for label, name in enumerate(class_names)}
-    for line, file, label, start, end in rows:
-        path = os.path.join(root, *file.split("/"))
-        found = path if os.path.exists(path) else None
-        name = part_name(file, start, end)
-        yield line, Entry(name, label_of(line, label, labels, source), found, start, end)
+    order = os.path.join(folder, "classes.txt")
+    if os.path.isfile(order):
+        lines = enumerate(lists.read_lines(order))
+        pairs = ((line, str(number), line.text) for number, line in lines)
+        return lists.number_classes(pairs, order, 0), order
+    names = {row.label for row in rows}
+    if all(_value(name, -1) >= 0 for name in names):
+        return sorted(names, key=float), path
+    return sorted(names), path

@@ -1,89 +1,254 @@
-"""Plain class folders: `<root>/<class>/<video>`, a file or a folder of pictures."""
+"""Plain class folders: `<root>/<class>/<video>`, a file or a folder of pictures.
 
-import itertools
+Videos may lie in further folders below the class, say of a person or a recording. Where the folders
+above the classes are called `train`, `val` or `test`, they are the parts of the data set.
+"""
+
 import os
-import random
-import re
+import warnings
+from collections import Counter
 from collections.abc import Iterable
 
-from keras_mtnet.data.datasets.lists import Entry, Listing, Part
-from keras_mtnet.video.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from keras_mtnet.data.datasets.lists import Listing, Request, check_several
+from keras_mtnet.data.datasets.tree import is_folder
+from keras_mtnet.data.groups import choose_tests, find_groups
+from keras_mtnet.data.videos import Video
+from keras_mtnet.video.frame_folder import is_picture
+from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
+
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+# What disks, servers, unpackers and notebooks leave behind.
+_LEFTOVERS = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found"}
+_LEFTOVERS |= {"system volume information", "found.000", "desktop.ini", "thumbs.db"}
 
 
-def read(part: Part) -> Listing:
+def read(request: Request) -> Listing:
     """The videos of all class folders, or a share of them."""
-    names = {entry: _list_videos(part.root, entry) for entry in _list_folders(part.root)}
-    if not names:
-        raise ValueError(f"{part.root!r} holds no class folder: expected <root>/<class>/<video>")
-    for class_name, videos in names.items():
+    if request.split != 1:
+        raise FileNotFoundError(f"{request.root!r} holds no lists of split {request.split}")
+    left = _LeftOut(request.root)
+    folders = _list_folders(request.root, left)
+    parts = {name: _PARTS[name.casefold()] for name in folders if name.casefold() in _PARTS}
+    if _are_parts(request, folders, parts):
+        (found, class_names), rule = _read_parts(request, parts, left), ""
+    else:
+        found = _read_classes(request.root, folders, request, left)
+        class_names = request.class_names or tuple(found)
+        check_several(class_names, repr(request.root))
+        rule = _share_out(found, request)
+    left.warn()
+    labels = {name: label for label, name in enumerate(class_names)}
+    videos = [
+        Video(os.path.join(request.root, *name.split("/")), labels[class_name], name)
+        for class_name, names in found.items()
+        for name in names
+    ]
+    return Listing(class_names, videos, repr(request.root), rule)
+
+
+def _are_parts(request: Request, folders: Iterable[str], parts: dict[str, str]) -> bool:
+    """Whether the folders in a root are parts of the data set, and not classes of these names."""
+    silent, root = _LeftOut(request.root), request.root
+    return bool(parts) and not any(
+        _list_videos(root, name, request.follow_links, silent)
+        if name not in parts
+        else any(_is_video(entry.name) for entry in _scan(os.path.join(root, name), silent))
+        for name in folders
+    )
+
+
+def _read_parts(
+    request: Request, parts: dict[str, str], left: "_LeftOut"
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The videos of each class in the wanted parts, and the classes of all parts."""
+    trees = {}
+    for folder in parts:
+        root = os.path.join(request.root, folder)
+        classes = _read_classes(root, _list_folders(root, left), request, left)
+        trees[folder] = {
+            name: [f"{folder}/{video}" for video in videos] for name, videos in classes.items()
+        }
+    training = [name for folder, part in parts.items() if part == "train" for name in trees[folder]]
+    if not training and request.class_names is None:
+        raise ValueError(
+            f"{request.root!r} holds {' and '.join(parts)}, but no 'train', which tells the "
+            "classes: give class_names, or the folder above the classes as root"
+        )
+    class_names = request.class_names or tuple(sorted(set(training)))
+    wanted = request.choose(dict.fromkeys(parts.values()))
+    found: dict[str, list[str]] = {}
+    for folder, part in parts.items():
+        for name, videos in trees[folder].items() if part in wanted else ():
+            if name not in class_names:
+                raise ValueError(
+                    f"{os.path.join(request.root, folder, name)!r} is no class of the training "
+                    f"folder, whose classes are {', '.join(map(repr, class_names))}"
+                )
+            found.setdefault(name, []).extend(videos)
+    return found, class_names
+
+
+def _read_classes(
+    root: str, folders: Iterable[str], request: Request, left: "_LeftOut"
+) -> dict[str, list[str]]:
+    """Names, from the root on, of the videos of each class."""
+    found = {name: _list_videos(root, name, request.follow_links, left) for name in folders}
+    if request.class_names is not None:
+        others = [name for name, videos in found.items() if name not in request.class_names]
+        if any(found[name] for name in others):
+            raise ValueError(
+                f"{root!r} holds folders that are not in class_names: "
+                f"{', '.join(map(repr, others))}. Received: class_names={request.class_names}"
+            )
+        return {name: found.get(name, []) for name in request.class_names}
+    if not found:
+        raise ValueError(f"{root!r} holds no class folder: expected <root>/<class>/<video>")
+    for name, videos in found.items():
         if not videos:
             raise ValueError(
-                f"{os.path.join(part.root, class_name)!r} holds no video: fill or remove it"
+                f"{os.path.join(root, name)!r} holds no video{left.inside(name)}: fill or remove "
+                "it, or give class_names"
             )
-    everything = part.subset == "all"
-    tests = set() if everything else choose_tests(names, part.validation_split, part.seed)
-    entries = [
-        Entry(name, label, os.path.join(part.root, name))
-        for label, class_name in enumerate(names)
-        for name in names[class_name]
-        if everything or (name in tests) == (part.subset == "test")
-    ]
-    check_training(list(names), {entry.label for entry in entries}, part)
-    return Listing(list(names), entries, repr(part.root))
+    return found
 
 
-def _list_folders(root: str) -> list[str]:
-    with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+def _share_out(found: dict[str, list[str]], request: Request) -> str:
+    """Takes the videos of the other subset away; in words, how they were chosen."""
+    files = [(name, label) for label, names in enumerate(found.values()) for name in names]
+    if request.subset == "all":
+        return find_groups(files)[1]
+    tests, rule = choose_tests(files, request.validation_split, request.split_seed)
+    for class_name, names in found.items():
+        found[class_name] = [n for n in names if (n in tests) != (request.subset == "train")]
+    return rule
 
 
-def _list_videos(root: str, class_name: str) -> list[str]:
-    """Names of the videos of a class: files, and folders of pictures."""
-    with os.scandir(os.path.join(root, class_name)) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and _is_video(e)]
-    return sorted(f"{class_name}/{name}" for name in names)
+# --- What lies in folders ------------------------------------------------------------------------
 
 
-def _is_video(entry: os.DirEntry) -> bool:
-    if entry.is_file():
-        return entry.name.lower().endswith(VIDEO_SUFFIXES)
-    return any(name.lower().endswith(IMAGE_SUFFIXES) for name in os.listdir(entry.path))
-
-
-def choose_tests(names: dict[str, list[str]], validation_split: float, seed: int) -> set[str]:
-    """The videos to test on.
+class _LeftOut:
+    """Counts what is passed over, to say it once.
 
     Args:
-        names: those of each class.
-        validation_split: the share of them.
-        seed: chooses.
-
-    Returns:
-        Whole groups where all names tell them (`..._g07_c02.avi`), else a share of each class.
+        root: the folder that is read.
     """
-    if not 0 < validation_split < 1:
-        raise ValueError(f"validation_split must be between 0 and 1. Received: {validation_split}")
-    everything = list(itertools.chain.from_iterable(names.values()))
-    groups = {name: re.search(r"_g(\d+)_c\d+\.\w+$", name) for name in everything}
-    if all(groups.values()):
-        numbers = _share({int(match[1]) for match in groups.values()}, validation_split, seed)
-        return {name for name, match in groups.items() if int(match[1]) in numbers}
-    chosen = [_share(videos, validation_split, seed) for videos in names.values()]
-    return set(itertools.chain.from_iterable(chosen))
 
+    def __init__(self, root: str):
+        self.root = root
+        self.names: dict[str, list[str]] = {}
 
-def check_training(class_names: list[str], labels: set[int], part: Part) -> None:
-    """Raises ValueError if the share for testing left nothing of some class to train on."""
-    empty = [name for label, name in enumerate(class_names) if label not in labels]
-    if part.subset == "train" and empty:
-        raise ValueError(
-            f"no video of class {empty[0]!r} is left for training: choose a validation_split "
-            f"below {part.validation_split}, or another split_seed than {part.seed}"
+    def add(self, why: str, path: str) -> None:
+        self.names.setdefault(why, []).append(os.path.relpath(path, self.root))
+
+    def inside(self, class_name: str) -> str:
+        """What was left out in a class folder, for a message."""
+        found = Counter(
+            why
+            for why, names in self.names.items()
+            for name in names
+            if class_name in name.split(os.sep)[:2]
         )
+        return f" ({'; '.join(f'{n} {why}' for why, n in found.items())})" if found else ""
+
+    def warn(self) -> None:
+        if self.names:
+            what = "; ".join(
+                f"{len(names)} {why}, e.g. {names[0]!a}" for why, names in self.names.items()
+            )
+            warnings.warn(f"{self.root}: left out {what}", stacklevel=5)
 
 
-def _share(items: Iterable, share: float, seed: int) -> set:
-    """A part of `items` chosen by `seed`: at least one, but never all."""
-    items = sorted(items)
-    count = min(max(1, round(share * len(items))), len(items) - 1)
-    return set(random.Random(seed).sample(items, count))
+def _scan(folder: str, left: _LeftOut) -> list[os.DirEntry]:
+    """What is in a folder, sorted, without hidden files and leftovers."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [e for e in entries if not e.name.startswith(".")]
+    except OSError as error:
+        left.add(f"folders that cannot be read ({error.strerror})", folder)
+        return []
+    found = [entry for entry in found if entry.name.casefold() not in _LEFTOVERS]
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _list_folders(root: str, left: _LeftOut) -> list[str]:
+    """Names of the folders in a root, but for those of training runs."""
+    names = []
+    for entry in _scan(root, left):
+        if not is_folder(entry):
+            continue
+        run = ("config.json", "checkpoints", "classes.txt", "model.keras")
+        if sum(os.path.exists(os.path.join(entry, name)) for name in run) > 1:
+            left.add("folders of training runs", entry.path)
+        else:
+            names.append(entry.name)
+    return names
+
+
+def list_videos(root: str, follow_links: bool = True) -> list[str]:
+    """Names of all videos of a folder, at any depth, from it on, sorted."""
+    left = _LeftOut(root)
+    found = _list_videos(root, "", follow_links, left)
+    left.warn()
+    return found
+
+
+def _list_videos(root: str, class_name: str, follow_links: bool, left: _LeftOut) -> list[str]:
+    """Names of the videos of a class, or of all: files, and folders of pictures, at any depth."""
+    found: list[str] = []
+    waiting = [(class_name, frozenset({_identity(root)} if class_name else ()))]
+    while waiting:
+        name, above = waiting.pop()
+        below = f"{name}/" if name else ""
+        path = os.path.join(root, *name.split("/"))
+        if _identity(path) in above:
+            left.add("links to a folder above", path)
+            continue
+        above |= {_identity(path)}
+        pictures, others, folders, videos = [], [], [], []
+        for entry in _scan(path, left):
+            if is_folder(entry):
+                if entry.is_symlink() and not follow_links:
+                    left.add("linked folders", entry.path)
+                else:
+                    folders.append((below + entry.name, above))
+            elif not _is_file(entry, left):
+                continue
+            elif _is_video(entry.name):
+                videos.append(below + entry.name)
+            else:
+                (pictures if is_picture(entry.name) else others).append(entry)
+        if pictures and not videos and name != class_name:
+            found.append(name)  # its frames
+            continue
+        for entry in (*pictures, *others):
+            suffix = os.path.splitext(entry.name)[1].lower()
+            left.add(f"files with the suffix {suffix or '(none)'}", entry.path)
+        found += videos
+        waiting += folders
+    return sorted(found)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """What a folder and all links to it have in common."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def _is_video(name: str) -> bool:
+    return name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def _is_file(entry: os.DirEntry, left: _LeftOut) -> bool:
+    """Whether an entry, or what it links to, is a file."""
+    try:
+        if entry.is_file():
+            return True
+        os.stat(entry.path)
+        left.add("pipes, sockets or devices", entry.path)
+    except OSError:
+        left.add("links that lead nowhere", entry.path)
+    return False

@@ -8,41 +8,34 @@ import os
 import re
 from collections.abc import Iterator
 
-from keras_mtnet.data.datasets.lists import (
-    Entry,
-    Line,
-    Listing,
-    Part,
-    find_lists,
-    read_lines,
-    relative_path,
-    unique,
-)
+from keras_mtnet.data.datasets import lists
+from keras_mtnet.data.datasets.lists import Line, Listing, Request
 from keras_mtnet.data.datasets.tree import Tree
+from keras_mtnet.data.videos import Video
 
-USES = {"train": ("1",), "test": ("2",), "all": ("0", "1", "2")}
+USES = {"train": "1", "test": "2", "neither": "0"}
 
 
-def read(part: Part) -> Listing:
+def read(request: Request) -> Listing:
     """The videos of a split that the class lists name."""
-    folder = find_lists(
-        part,
+    folder = lists.find_lists(
+        request,
         "testTrainMulti_7030_splits",
-        lambda place: bool(_class_lists(place, part.split)),
-        f"<class>_test_split{part.split}.txt",
+        lambda place: bool(_class_lists(place, request.split)),
+        f"<class>_test_split{request.split}.txt",
     )
-    lists = _class_lists(folder, part.split)
-    tree = Tree(part.root)
+    paths = _class_lists(folder, request.split)
+    wanted = {USES[name] for name in request.choose(USES)}
+    tree = Tree(request.root)
 
-    def entries() -> Iterator[tuple[Line, Entry]]:
-        for label, (class_name, path) in enumerate(lists.items()):
-            for line in read_lines(path):
-                file, use = _read_entry(line)
-                if use in USES[part.subset]:
-                    entry = Entry(f"{class_name}/{file}", label, tree.find(class_name, file))
-                    yield line, entry
+    def videos() -> Iterator[tuple[Line, Video]]:
+        for label, (class_name, path) in enumerate(paths.items()):
+            for line in lists.read_lines(path):
+                file, use = _read_line(line)
+                if use in wanted:
+                    yield line, Video(tree.find(class_name, file), label, f"{class_name}/{file}")
 
-    return Listing(list(lists), unique(entries()), os.path.join(folder, "*"))
+    return Listing(list(paths), lists.unique(videos()), os.path.join(folder, "*"))
 
 
 def _class_lists(folder: str, split: int) -> dict[str, str]:
@@ -54,11 +47,11 @@ def _class_lists(folder: str, split: int) -> dict[str, str]:
     }
 
 
-def _read_entry(line: Line) -> tuple[str, str]:
+def _read_line(line: Line) -> tuple[str, str]:
     file, _, use = line.text.rpartition(" ")
-    if use not in USES["all"]:
+    if use not in USES.values():
         raise ValueError(f"{line}: expected '<video> 0', 1 or 2. Received: {line.text!r}")
-    file = relative_path(line, file.strip())
+    file = lists.relative_path(line, file.strip())
     if "/" in file:
         raise ValueError(f"{line}: expected a file of the class folder. Received: {file!r}")
     return file, use

@@ -9,35 +9,45 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from keras_mtnet.data.videos import Video
+
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Request:
     """What is asked for. Attributes are the arguments of `read_split`."""
 
     root: str
-    annotations: str | None
-    split: int
-    subset: str
-    validation_split: float
-    seed: int
+    annotations: str | None = None
+    split: int = 1
+    subset: str = "train"
+    validation_split: float = 0.2
+    split_seed: int = 0
+    class_names: tuple[str, ...] | None = None
+    follow_links: bool = True
 
-
-class Entry(NamedTuple):
-    """A listed video: see `Video`. `path` is None if it is not on disk."""
-
-    name: str
-    label: int
-    path: str | None
-    start: float | None = None
-    end: float | None = None
+    def choose(self, lists: Iterable[str]) -> list[str]:
+        """Which of the lists of a data set, named as subsets are, make up the subset."""
+        lists = list(lists)
+        if self.subset == "all":
+            return lists
+        order = {"validation": ("validation", "test"), "test": ("test", "validation")}
+        return [name for name in order.get(self.subset, (self.subset,)) if name in lists][:1]
 
 
 class Listing(NamedTuple):
-    """A part of a data set: names in label order, its videos, and the lists they come from."""
+    """A part of a data set.
+
+    Attributes:
+        class_names: in label order.
+        videos: those that are not on disk have the path `""`.
+        source: the lists they come from, for messages.
+        rule: how videos were shared out, if not by lists or folders of the data set.
+    """
 
     class_names: Sequence[str]
-    entries: Iterable[Entry]
+    videos: Iterable[Video]
     source: str
+    rule: str = ""
 
 
 class Line(NamedTuple):
@@ -54,11 +64,11 @@ class Line(NamedTuple):
 # --- Finding lists -------------------------------------------------------------------------------
 
 
-def find_lists(part: Part, folder: str, has: Callable[[str], bool], wanted: str) -> str:
+def find_lists(request: Request, folder: str, has: Callable[[str], bool], wanted: str) -> str:
     """The folder with the lists: `annotations`, or else the root, or `folder` in or beside it.
 
     Args:
-        part: what is asked for.
+        request: what is asked for.
         folder: the name under which the lists are usually unpacked.
         has: whether they are in a folder.
         wanted: what they are called, for the message.
@@ -66,9 +76,9 @@ def find_lists(part: Part, folder: str, has: Callable[[str], bool], wanted: str)
     Raises:
         FileNotFoundError: naming the places that were looked at.
     """
-    beside = os.path.join(os.path.dirname(os.path.abspath(part.root)), folder)
-    places = [part.root, os.path.join(part.root, folder), beside]
-    places = places if part.annotations is None else [part.annotations]
+    beside = os.path.join(os.path.dirname(os.path.abspath(request.root)), folder)
+    places = [request.root, os.path.join(request.root, folder), beside]
+    places = places if request.annotations is None else [request.annotations]
     for place in places:
         if os.path.isdir(place) and has(place):
             return place
@@ -118,8 +128,10 @@ def read_table(
     """
     names = None if header else list(columns)
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
         try:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, strict=True, delimiter=_delimiter(first, columns))
             for row in reader:
                 line = Line(path, reader.line_num, "")
                 fields = [field.strip() for field in row]
@@ -142,6 +154,14 @@ def _check_header(line: Line, fields: list[str], columns: Sequence[str]) -> list
     if set(columns) - set(fields) or len(set(fields)) < len(fields):
         raise ValueError(f"{line}: expected the columns {','.join(columns)}. Received: {fields}")
     return fields
+
+
+def _delimiter(heading: str, columns: Sequence[str]) -> str:
+    """What separates the columns: a comma, or as in many spreadsheets a semicolon or tab."""
+    for delimiter in ",;\t":
+        if set(columns) <= {field.strip(' "\r\n') for field in heading.split(delimiter)}:
+            return delimiter
+    return ","
 
 
 # --- Fields --------------------------------------------------------------------------------------
@@ -171,6 +191,14 @@ def number_classes(pairs: Iterable[tuple[Line, str, str]], path: str, first: int
     return [names[number] for number in sorted(names)]
 
 
+def check_several(class_names: Sequence[str], source: str) -> None:
+    """Raises ValueError unless there are at least two classes."""
+    if len(class_names) < 2:
+        raise ValueError(
+            f"{source}: classification needs at least two classes. Received: {len(class_names)}"
+        )
+
+
 def label_of(line: Line, name: str, labels: dict[str, int], classes: str) -> int:
     """The label of a class name.
 
@@ -182,13 +210,17 @@ def label_of(line: Line, name: str, labels: dict[str, int], classes: str) -> int
     return labels[name]
 
 
-def relative_path(line: Line, text: str) -> str:
+def relative_path(line: Line, text: str, root: str | None = None) -> str:
     """A path below the root with forward slashes.
 
     Raises:
-        ValueError: if it is absolute or leaves the root.
+        ValueError: if it leaves the root, or is absolute and not below `root`.
     """
     path = text.replace("\\", "/")
+    if root is not None and os.path.isabs(path):
+        for place in (os.path.abspath(root), os.path.realpath(root)):
+            if path.startswith(f"{place}/"):
+                path = path[len(place) + 1 :].lstrip("/")
     if not path or "\0" in path:
         raise ValueError(f"{line}: expected a path. Received: {text!r}")
     if path.startswith("/") or ".." in path.split("/") or re.match("[A-Za-z]:", path):
@@ -231,15 +263,16 @@ def part_name(name: str, start: float | None, end: float | None) -> str:
     return f"{name} {first}-{last} s"
 
 
-def unique(entries: Iterable[tuple[Line, Entry]]) -> Iterator[Entry]:
-    """The entries.
+def unique(videos: Iterable[tuple[Line, Video]]) -> Iterator[Video]:
+    """The videos, each once where the same line is there again.
 
     Raises:
-        ValueError: at the second one of a name.
+        ValueError: at the second one of a name that is not the same.
     """
-    seen = set()
-    for line, entry in entries:
-        if entry.name in seen:
-            raise ValueError(f"{line}: {entry.name!r} is listed twice")
-        seen.add(entry.name)
-        yield entry
+    seen: dict[str, Video] = {}
+    for line, video in videos:
+        known = seen.setdefault(video.name, video)
+        if known is video:
+            yield video
+        elif known != video:
+            raise ValueError(f"{line}: {video.name!r} is listed twice, with different labels")

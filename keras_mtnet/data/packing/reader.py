@@ -1,10 +1,10 @@
 """The videos of a packed set, shared out as those of files are."""
 
 import dataclasses
-from collections import defaultdict
 
-from keras_mtnet.data.datasets.folder import check_training, choose_tests
-from keras_mtnet.data.datasets.lists import Part
+from keras_mtnet.data.catalog import SUBSETS
+from keras_mtnet.data.datasets.lists import Request
+from keras_mtnet.data.groups import choose_tests, find_groups
 from keras_mtnet.data.packing import storage
 from keras_mtnet.data.packing.manifest import PackedSet, Record, load, shard_name
 from keras_mtnet.data.packing.packed_video import PackedVideo
@@ -28,16 +28,16 @@ class PackedItem(Video):
         return PackedVideo(self.path, self.record, self.name, fps, cache)
 
 
-def read_packed(dataset: str, part: Part) -> Videos:
+def read_packed(dataset: str, request: Request) -> Videos:
     """Finds the videos of one part of a packed set. Arguments and errors as of `read_split`.
 
-    Its lists are those it was packed with, `part.annotations` is not looked at.
+    Its lists are those it was packed with, `request.annotations` is not looked at.
     """
-    packed = load(part.root)
+    packed = load(request.root)
     info = packed.info
     if dataset not in ("folder", info.dataset):
-        raise ValueError(f"{part.root} is packed from {info.dataset}. Received: {dataset!r}")
-    _check_complete(packed, part.root)
+        raise ValueError(f"{request.root} is packed from {info.dataset}. Received: {dataset!r}")
+    _check_complete(packed, request.root)
     # Shard s holds videos s, s + shards, s + 2 * shards, ... of the list.
     records = [
         (number, packed.shards[number].records[place])
@@ -45,9 +45,9 @@ def read_packed(dataset: str, part: Part) -> Videos:
         for number in range(info.shards)
         if place < len(packed.shards[number].records)
     ]
-    wanted = _choose(packed, [record for _, record in records], part)
+    wanted, rule = _choose(packed, [record for _, record in records], request)
     paths = {
-        number: storage.join(part.root, shard_name(number, info.shards, "tfrecord"))
+        number: storage.join(request.root, shard_name(number, info.shards, "tfrecord"))
         for number in packed.shards
     }
     videos = [
@@ -55,13 +55,13 @@ def read_packed(dataset: str, part: Part) -> Videos:
         for (number, record), chosen in zip(records, wanted, strict=True)
         if chosen
     ]
-    everything = part.subset == "all" or not info.splits
+    everything = request.subset == "all" or not info.splits
     missing = [
         name
         for name, uses in info.missing
-        if everything or uses[info.splits.index(part.split)] == part.subset
+        if everything or uses[info.splits.index(request.split)] in request.choose(_subsets(packed))
     ]
-    return Videos(videos, info.class_names, missing, info.dataset)
+    return Videos(videos, info.class_names, missing, info.dataset, rule)
 
 
 def _check_complete(packed: PackedSet, root: str) -> None:
@@ -83,22 +83,25 @@ def _check_complete(packed: PackedSet, root: str) -> None:
         )
 
 
-def _choose(packed: PackedSet, records: list[Record], part: Part) -> list[bool]:
-    """Which of the records belong to the subset."""
-    if part.subset == "all":
-        return [True] * len(records)
+def _choose(packed: PackedSet, records: list[Record], request: Request) -> tuple[list[bool], str]:
+    """Which of the records belong to the subset, and how they were shared out."""
     splits = packed.info.splits
-    if splits:
-        if part.split not in splits:
+    if splits and request.subset != "all":
+        if request.split not in splits:
             known = ", ".join(map(str, splits))
-            raise ValueError(f"{part.root} has the splits {known}. Received: split={part.split}")
-        place = splits.index(part.split)
-        return [record.uses[place] == part.subset for record in records]
-    files = defaultdict(list)
-    for file, label in dict((r.file, r.label) for r in reversed(records)).items():
-        files[packed.info.class_names[label]].append(file)
-    tests = choose_tests(files, part.validation_split, part.seed)
-    chosen = [(record.file in tests) == (part.subset == "test") for record in records]
-    labels = {r.label for r, wanted in zip(records, chosen, strict=True) if wanted}
-    check_training(list(packed.info.class_names), labels, part)
-    return chosen
+            raise ValueError(
+                f"{request.root} has the splits {known}. Received: split={request.split}"
+            )
+        place, wanted = splits.index(request.split), request.choose(_subsets(packed))
+        return [record.uses[place] in wanted for record in records], ""
+    files = [(record.file, record.label) for record in records]
+    if request.subset == "all":
+        return [True] * len(records), "" if splits else find_groups(files)[1]
+    tests, rule = choose_tests(files, request.validation_split, request.split_seed)
+    return [(file in tests) != (request.subset == "train") for file, _ in files], rule
+
+
+def _subsets(packed: PackedSet) -> list[str]:
+    """The subsets that the videos of a set belong to in its splits."""
+    uses = {use for shard in packed.shards.values() for r in shard.records for use in r.uses}
+    return [name for name in SUBSETS if name in uses]

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from keras_mtnet.data.catalog import SEVERAL_SPLITS, read_split
+from keras_mtnet.data.catalog import DATASETS
 from keras_mtnet.data.packing import manifest
 from keras_mtnet.data.packing.manifest import FRAME, PackedSet, Record, SetInfo, shard_name
 from keras_mtnet.data.packing.shard_writer import write_shard
+from keras_mtnet.data.splits import read_split
 from keras_mtnet.data.videos import Video, Videos
 from keras_mtnet.files import write_text
 from keras_mtnet.video.check import show_progress
@@ -157,15 +158,14 @@ def _list(
 def _uses(videos: Videos, root: str, annotations: str | None) -> dict[int, dict[str, str]]:
     """The splits of which there are lists, and for each the subsets of the videos by name."""
     dataset = videos.dataset
-    one_list = dataset == "csv" and annotations is not None and os.path.isfile(annotations)
-    if dataset == "folder" or one_list:  # `read_split` shares them out by a seed
+    if videos.rule:  # `read_split` shares them out by a seed
         return {}
     uses: dict[int, dict[str, str]] = {}
-    for split in (1, 2, 3) if dataset in SEVERAL_SPLITS else (1,):
+    for split in range(1, DATASETS[dataset].splits + 1):
         try:
             parts = {
                 subset: read_split(dataset, root, annotations, split, subset)
-                for subset in ("train", "test")
+                for subset in ("train", "validation", "test")
             }
         except FileNotFoundError:
             if split == 1:

@@ -19,7 +19,7 @@ def videos(tmp_path):
 def test_two_lists_in_a_folder(videos):
     write(videos / "train.csv", "label,path,end,start\nrun,a/1.mp4,2.5,1\njump,deep/er/3.mp4,,\n")
     write(videos / "test.csv", "path,label\n4.mp4,run\ngone.mp4,jump\n")
-    train = read_split("csv", str(videos))
+    train = read_split("csv", videos)
     assert (train.class_names, train.dataset, train.stride) == (("jump", "run"), "csv", 2)
     assert [(v.name, v.label, v.start, v.end) for v in train] == [
         ("a/1.mp4 1-2.5 s", 1, 1.0, 2.5),
@@ -36,6 +36,76 @@ def test_numbers_are_sorted_by_value(videos):
     everything = read_split("csv", str(videos), path, subset="all")
     assert everything.class_names == ("9", "10")
     assert {v.name: v.label for v in everything} == {"4.mp4": 1, "5.mp4": 0}
+
+
+def test_numbers_that_were_floats_are_sorted_by_value(videos):
+    """As pandas writes a column in which something was missing once."""
+    rows = ("a/1.mp4,0.0", "a/2.mp4,10.0", "4.mp4,2.0", "5.mp4,2")
+    path = write(videos / "all.csv", "\n".join(("path,label", *rows)))
+    found = read_split("csv", str(videos), path, subset="all")
+    assert found.class_names == ("0", "2", "10")
+    assert {v.name: v.label for v in found}["4.mp4"] == 1
+
+
+@pytest.mark.parametrize("delimiter", ";\t")
+def test_columns_of_spreadsheets(videos, delimiter):
+    rows = "path,label,start,end\na/1.mp4,run,0.5,2\n4.mp4,jump,,\n"
+    path = write(videos / "all.csv", rows.replace(",", delimiter))
+    found = read_split("csv", str(videos), path, subset="all")
+    assert [(v.name, v.start) for v in found] == [("4.mp4", None), ("a/1.mp4 0.5-2 s", 0.5)]
+
+
+def test_absolute_paths_below_the_root(videos, tmp_path_factory):
+    path = write(videos / "all.csv", f"path,label\n{videos}/a/1.mp4,run\n4.mp4,jump\n")
+    assert [v.name for v in read_split("csv", str(videos), path, subset="all")] == [
+        "4.mp4",
+        "a/1.mp4",
+    ]
+    link = tmp_path_factory.mktemp("links") / "videos"
+    link.symlink_to(videos)
+    assert len(read_split("csv", link, path, subset="all")) == 2
+
+
+def test_identical_lines_count_once(videos):
+    rows = "path,label\na/1.mp4,run\n4.mp4,jump\na/1.mp4,run\na/./1.mp4,run\n"
+    path = write(videos / "all.csv", rows)
+    assert len(read_split("csv", str(videos), path, subset="all")) == 2
+
+
+def test_the_usual_three_lists(videos):
+    write(videos / "train.csv", "path,label\na/1.mp4,run\na/2.mp4,jump\n")
+    write(videos / "val.csv", "path,label\n4.mp4,run\n")
+    write(videos / "test.csv", "path,label\n5.mp4,jump\n")
+    names = {
+        subset: [v.name for v in read_split("csv", str(videos), subset=subset)]
+        for subset in ("train", "validation", "test", "all")
+    }
+    assert names == {
+        "train": ["a/1.mp4", "a/2.mp4"],
+        "validation": ["4.mp4"],
+        "test": ["5.mp4"],
+        "all": ["4.mp4", "5.mp4", "a/1.mp4", "a/2.mp4"],
+    }
+    os.remove(videos / "test.csv")  # then one list serves for both
+    assert [v.name for v in read_split("csv", str(videos), subset="test")] == ["4.mp4"]
+
+
+def test_a_video_in_two_lists_is_said(videos):
+    write(videos / "train.csv", "path,label\na/1.mp4,run\na/2.mp4,jump\n")
+    write(videos / "test.csv", "path,label\na/2.mp4,jump\n4.mp4,run\n")
+    with pytest.warns(UserWarning, match=r"1 video is in train\.csv and in test\.csv.*a/2\.mp4"):
+        read_split("csv", str(videos))
+
+
+def test_people_of_one_list_stay_on_one_side(tmp_path):
+    """Folders that are not those of the classes tell who is in a video."""
+    names = [f"person{p}/{c}{k}.mp4" for p in range(5) for c in "ab" for k in range(3)]
+    root = make(tmp_path, names)
+    rows = "".join(f"{name},{name[8]}\n" for name in names)
+    path = write(tmp_path / "all.csv", f"path,label\n{rows}")
+    train, test = (read_split("csv", root, path, subset=s) for s in ("train", "validation"))
+    assert {v.name[:7] for v in train}.isdisjoint(v.name[:7] for v in test)
+    assert len(test) == 6 and "grouped by their folders: 5 groups" in train.rule
 
 
 def test_classes_in_an_order_of_their_own(videos):
@@ -87,7 +157,7 @@ def test_a_class_without_training_videos(videos):
     rows = "".join(f"{name},{name[2]}\n" for name in names)
     path = write(videos / "groups.csv", f"path,label\n{rows}")
     make(videos, names)
-    with pytest.raises(ValueError, match="is left for training"):
+    with pytest.raises(ValueError, match="kept for validation without leaving a class"):
         read_split("csv", str(videos), path)
 
 
@@ -101,7 +171,7 @@ def test_a_class_without_training_videos(videos):
         ("5.mp4,run,3,2", "expected 0 <= start < end"),
         ("5.mp4,run,a,b", "expected seconds"),
         ("5.mp4", "expected path,label,start,end"),
-        ("a/./1.mp4,run,,", "listed twice"),
+        ("a/./1.mp4,jump,,", "listed twice, with different labels"),
     ],
 )
 def test_wrong_lines_are_refused_with_their_number(videos, line, message):

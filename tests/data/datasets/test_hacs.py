@@ -63,7 +63,6 @@ def test_missing_videos_are_named(hacs):
         ("Archery,eeeeeeeeeee,training,2,2,1", "expected 0 <= start < end"),
         ("Archery,eeeeeeeeeee,training,,2,1", "expected a class, start and end"),
         (",eeeeeeeeeee,training,0,2,1", "expected a class, start and end"),
-        ("Archery,bbbbbbbbbbb,training,0.0,2.0,1", "listed twice"),
     ],
 )
 def test_wrong_lines_are_refused_with_their_number(hacs, line, message):

@@ -122,7 +122,6 @@ def test_all_missing_is_an_error(tmp_path):
         ("zumba,ggggggggggg,10,0,val,0", "expected 0 <= start < end"),
         ("zumba,ggggggggggg,,10,val,0", "expected start and end"),
         ("zumba,ggggggggggg", "expected label,youtube_id"),
-        ("zumba,ddddddddddd,0,10,val,0", "listed twice"),
     ],
 )
 def test_wrong_lines_are_refused_with_their_number(tmp_path, line, message):

@@ -46,7 +46,6 @@ def test_lists(moments):
         ("/a.mp4,clapping,1,0", "leaves the root"),
         ("clapping/x.mp4,clap,1,0", "'clap' is not a class of moments_categories.txt"),
         ("clapping/x.mp4", "expected path,label"),
-        ("clapping/yt-a_1.mp4,clapping,1,0", "listed twice"),
     ],
 )
 def test_wrong_lines_are_refused_with_their_number(moments, line, message):

@@ -25,10 +25,10 @@ def test_what_is_written_as_listed_comes_first(tmp_path):
 
 def test_doubtful_names_are_not_found(tmp_path):
     tree = Tree(make(tmp_path, ["a_b/x.mp4", "a-b/x.mp4", "c/x.mp4", "c/X.avi", "file"]))
-    assert tree.find("a b", "x.mp4") is None
-    assert tree.find("c", "x.mkv") is None
-    assert tree.find("file", "x.mp4") is None
-    assert tree.find("nowhere", "x.mp4") is None
+    assert tree.find("a b", "x.mp4") == ""
+    assert tree.find("c", "x.mkv") == ""
+    assert tree.find("file", "x.mp4") == ""
+    assert tree.find("nowhere", "x.mp4") == ""
 
 
 def test_folders_of_pictures_stand_for_videos(tmp_path):
@@ -39,12 +39,15 @@ def test_folders_of_pictures_stand_for_videos(tmp_path):
 def test_stems_of_a_tree(tmp_path):
     names = ["a.mp4", "1/a.webm", "1/2/b.MKV", "1/2/3/c.mp4", "1/2/3/4/deep.mp4", ".h/d.mp4"]
     root = make(tmp_path, [*names, "1/note.txt"])
-    found = Tree(root).stems()
-    assert {stem: sorted(paths) for stem, paths in found.items()} == {
+    (tmp_path / "loop").symlink_to("loop")
+    tree = Tree(root)
+    assert {stem: sorted(paths) for stem, paths in tree.stems.items()} == {
         "a": sorted([os.path.join(root, "a.mp4"), os.path.join(root, "1/a.webm")]),
         "b": [os.path.join(root, "1/2/b.MKV")],
         "c": [os.path.join(root, "1/2/3/c.mp4")],
     }
+    assert tree.of_stem("a", "1") == os.path.join(root, "1/a.webm")
+    assert tree.of_stem("deep", "4") == ""
 
 
 def test_keys_tell_classes_apart():
