@@ -34,10 +34,9 @@ mt.training.train(recipe)
 TEST = """
 import sys
 import keras_mtnet as mt
-model, config = mt.training.load_run(sys.argv[2])
+model, _ = mt.training.load_run(sys.argv[2])
 videos = mt.data.read_split("folder", sys.argv[1], subset="test")
-result = mt.evaluate_views(model, videos, frames=config.frames, stride=config.stride,
-                           size=config.size, clips=4, crops=1, verbose=False)
+result = mt.evaluate_views(model, videos, num_clips=4, num_crops=1, verbose=False)
 print(result.top1)
 """
 

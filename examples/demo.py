@@ -5,7 +5,7 @@ Reaches: see "Demo" in README.md. Takes: about five minutes on two CPU cores. Ru
     make demo                       # or: python examples/demo.py --output runs/demo
 
 It draws short videos of eight classes that differ only in how things move, trains a small MTNet on
-them, tests it with several views a video, predicts one unseen file, exports a SavedModel and reads
+them, tests it on several views per video, predicts one unseen file, exports a SavedModel and reads
 it back with TensorFlow alone, and leaves pictures of all of it.
 """
 
@@ -55,28 +55,26 @@ def main() -> None:
     changes = {"epochs": arguments.epochs or recipe.epochs, "seed": arguments.seed}
     mt.training.train(recipe.replace(root=str(videos), output=str(run), **changes))
 
-    step(3, "Testing with 4 views a video")
-    model, config = mt.training.load_run(run)
+    step(3, "Testing with 4 views per video")
+    model, _ = mt.training.load_run(run)
     tests = mt.data.read_split("folder", str(videos), subset="test")
-    window = {"frames": config.frames, "stride": config.stride, "size": config.size}
-    result = mt.evaluate_views(model, tests, clips=4, crops=1, **window)
+    result = mt.evaluate_views(model, tests, num_clips=4, num_crops=1)
     plots.confusion_matrix(result.confusion, tests.class_names, run / "confusion.png")
 
     step(4, "Predicting one video that training has not seen")
     video = tests[arguments.seed % len(tests)]
-    best = mt.predict_video(
-        model, video.path, top=3, class_names=config.class_names, clips=4, crops=1, **window
-    )
+    best = mt.predict_video(model, video.path, top=3, num_clips=4, num_crops=1)
     for name, score in best:
         print(f"  {score:6.1%}  {name}")
 
     step(5, "Marking the frames that the first frame selection keeps")
-    clip = mt.data.read_clip(video.path, config.frames, config.stride, config.size)
+    spec = model.clip_spec
+    clip = mt.data.read_clip(video.path, spec.frames, spec.stride, spec.size)
     plots.clip_strip(clip, kept_frames(model, clip), run / "kept_frames.png", title=video.name)
     plots.prediction(clip, best, run / "prediction.png", title=video.name)
 
     step(6, "Exporting, and reading the export back with TensorFlow alone")
-    difference = export_and_compare(model, config.class_names, clip, output)
+    difference = export_and_compare(model, clip, output)
 
     minutes = (time.time() - started) / 60
     print(
@@ -89,7 +87,7 @@ from groups that training has not seen
   pictures   {run}/: curves.png, confusion.png, kept_frames.png, prediction.png
   model      {run}/model.keras
 
-With your own videos in folders, one a class:
+With your own videos in one folder per class:
   .venv/bin/keras-mtnet train --model MTNetS --data folder --root my_videos --size 112 \\
       --batch_size 8 --epochs 30 --learning_rate 0.05 --output runs/mine"""
     )
@@ -113,22 +111,20 @@ def kept_frames(model: "keras.Model", clip: np.ndarray) -> list[int]:
     import keras  # TensorFlow begins to log when it is imported
 
     stem = keras.Model(model.input, model.get_layer("stem_relu").output)
-    features = stem.predict_on_batch(mt.preprocess_input(clip[None]))
+    features = stem.predict_on_batch(clip[None])
     kept = model.get_layer("stem_selection").kept_frames(features)
     return keras.ops.convert_to_numpy(kept)[0].tolist()
 
 
-def export_and_compare(
-    model: "keras.Model", class_names: tuple[str, ...], clip: np.ndarray, output: Path
-) -> float:
+def export_and_compare(model: "keras.Model", clip: np.ndarray, output: Path) -> float:
     """Exports the model; returns how far the export's scores of a clip are from the model's."""
-    mt.export_savedmodel(model, output / "export", class_names=class_names)
+    mt.export_savedmodel(model, output / "export")
     clip_file, scores_file = output / "clip.npy", output / "scores.npy"
     np.save(clip_file, clip[None])
     subprocess.run(
         [sys.executable, "-c", SERVE, output / "export", clip_file, scores_file], check=True
     )
-    scores = model.predict_on_batch(mt.preprocess_input(clip[None]))
+    scores = model.predict_on_batch(clip[None])
     difference = float(np.abs(np.load(scores_file) - scores).max())
     if difference > 1e-4:
         sys.exit(f"The export's scores differ from the model's by {difference}.")

@@ -15,10 +15,9 @@ if TYPE_CHECKING:  # what editors complete and type checkers see
     from keras_mtnet.clip_spec import ClipSpec
     from keras_mtnet.convert import convert_weights
     from keras_mtnet.costs import count_costs
-    from keras_mtnet.evaluation import evaluate_views
     from keras_mtnet.export import export_savedmodel
+    from keras_mtnet.inference import evaluate_views, predict_video
     from keras_mtnet.models import *
-    from keras_mtnet.prediction import predict_video
     from keras_mtnet.presets import list_presets
 
 # On many CPUs TensorFlow leaves oneDNN off, and the gradient of a strided Conv3D then takes sixty
@@ -32,8 +31,8 @@ _NAMES = {
     "clip_spec": ("ClipSpec",),
     "convert": ("convert_weights",),
     "costs": ("count_costs",),
-    "evaluation": ("evaluate_views",),
     "export": ("export_savedmodel",),
+    "inference": ("evaluate_views", "predict_video"),
     "models": (
         "I3D",
         "MTNet",
@@ -45,7 +44,6 @@ _NAMES = {
         "load_model",
         "preprocess_input",
     ),
-    "prediction": ("predict_video",),
     "presets": ("list_presets",),
 }
 _MODULES = (

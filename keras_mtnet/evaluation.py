@@ -1,42 +1,85 @@
-"""Testing: class scores averaged over several views of each video."""
+"""The result of a test: scores of videos, and what they say about the network."""
 
 import dataclasses
-import sys
-import weakref
-from collections.abc import Iterator
+import functools
 from typing import Any
 
-import keras
 import numpy as np
-
-from keras_mtnet.data import ReadReport, Videos, views
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a test found. Every listed video is scored, unreadable or missing, and counted once.
+    """Scores of labeled videos. Every listed video is scored, unreadable or missing.
 
     Attributes:
-        top1: share of the scored videos whose class has the highest score.
-        top5: share of those whose class is among the five highest (fewer than six classes: 1).
-        listed: number of videos on the list.
-        scored: number of videos with scores.
+        class_names: in label order.
+        names: of the scored videos.
+        labels: their classes, int `(n,)`.
+        scores: float `(n, classes)`, each in [0, 1].
+        multi_label: whether scores are independent of each other (several sigmoids) instead of
+            adding up to 1.
+        threshold: score from which a class counts as present, for a head of sigmoids; of one
+            sigmoid it decides between the two classes.
         unreadable: dict from the name of a video that could not be read to the reason.
         damaged: the same for videos that were scored by the part of them that could be read.
         missing: names of listed videos that are not on disk.
-        class_names: in label order.
-        confusion: counts `(classes, classes)`, true classes down, predicted ones across.
+
+    Example:
+
+    >>> import numpy as np
+    >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]])
+    >>> result = Evaluation(("jump", "run"), ("a", "b", "c"), np.array([0, 1, 1]), scores)
+    >>> round(result.top1, 3), result.confusion.tolist()
+    (0.667, [[1, 0], [1, 1]])
     """
 
-    top1: float
-    top5: float
-    listed: int
-    scored: int
-    unreadable: dict[str, str]
-    damaged: dict[str, str]
-    missing: tuple[str, ...]
     class_names: tuple[str, ...]
-    confusion: np.ndarray
+    names: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    multi_label: bool = False
+    threshold: float | None = None
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    damaged: dict[str, str] = dataclasses.field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def scored(self) -> int:
+        """Number of videos with scores."""
+        return len(self.names)
+
+    @property
+    def listed(self) -> int:
+        """Number of videos on the list."""
+        return self.scored + len(self.unreadable) + len(self.missing)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The class that the network names for each scored video, int `(n,)`."""
+        if self.threshold is not None and not self.multi_label:
+            return (self.scores[:, 1] >= self.threshold).astype("int64")
+        return self.scores.argmax(axis=1)
+
+    @property
+    def top1(self) -> float:
+        """Share of the scored videos whose class is the one that the network names."""
+        return float((self.predicted == self.labels).mean())
+
+    @property
+    def top5(self) -> float:
+        """Share of those whose class is among the five highest scores; 1 for up to five classes."""
+        own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
+        earlier = np.arange(self.scores.shape[1]) < self.labels[:, None]
+        # Of equal scores the earlier class is ahead, as in argmax.
+        ahead = (self.scores > own) | ((self.scores == own) & earlier)
+        return float((ahead.sum(axis=1) < 5).mean())
+
+    @functools.cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts `(classes, classes)`, true classes down, predicted classes across."""
+        counts = np.zeros((len(self.class_names),) * 2, "int64")
+        np.add.at(counts, (self.labels, self.predicted), 1)
+        return counts
 
     @property
     def chance(self) -> float:
@@ -57,161 +100,79 @@ class Evaluation:
             for name, r, t in zip(self.class_names, right, totals, strict=True)
         }
 
+    @property
+    def mean_average_precision(self) -> float:
+        """Area under the precision-recall curve, averaged over the classes that occur."""
+        found = [
+            average_precision(self.labels == label, self.scores[:, label])
+            for label in np.unique(self.labels)
+        ]
+        return float(np.mean(found))
+
+    @property
+    def precision(self) -> float:
+        """Of the classes that reach `threshold` in a video, the share that is right."""
+        present = self.scores >= self.threshold
+        return float(self._hits / max(present.sum(), 1))
+
+    @property
+    def recall(self) -> float:
+        """Share of the scored videos whose class reaches `threshold`."""
+        return float(self._hits / self.scored)
+
+    @property
+    def _hits(self) -> int:
+        own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
+        return int((own >= self.threshold).sum())
+
     def to_dict(self) -> dict[str, Any]:
-        """All of it as numbers, strings, lists and dicts, for JSON."""
+        """All of it but the single scores as numbers, strings, lists and dicts, for JSON."""
+        names = "top1 top5 listed scored unreadable damaged missing class_names chance".split()
+        names += ["most_frequent", "per_class", "mean_average_precision"]
+        if self.multi_label:
+            names += ["threshold", "precision", "recall"]
         return {
-            **dataclasses.asdict(self),
+            **{name: getattr(self, name) for name in names},
             "confusion": self.confusion.tolist(),
-            "chance": self.chance,
-            "most_frequent": self.most_frequent,
-            "per_class": self.per_class,
         }
 
     def __str__(self) -> str:
-        counts = f"{self.scored} of {self.listed} videos scored"
-        if self.unreadable:
-            counts += f", {len(self.unreadable)} unreadable"
-        if self.missing:
-            counts += f", {len(self.missing)} missing"
         lines = [
             f"top-1 {self.top1:.4f}   top-5 {self.top5:.4f}   "
-            f"(chance {self.chance:.4f}, always the most frequent class {self.most_frequent:.4f})",
-            counts,
-            *(f"  {name}: {reason}" for name, reason in sorted(self.unreadable.items())),
-            *(
-                f"  {name}: scored in part, {reason}"
-                for name, reason in sorted(self.damaged.items())
-            ),
-            *(f"  {name}: missing" for name in self.missing),
+            f"(chance {self.chance:.4f}, always the most frequent class {self.most_frequent:.4f})"
         ]
-        return "\n".join(lines)
+        if self.multi_label:
+            lines.append(
+                f"mAP {self.mean_average_precision:.4f}   precision {self.precision:.4f}   "
+                f"recall {self.recall:.4f}   (scores of at least {self.threshold:g})"
+            )
+        counts = f"{self.scored} of {self.listed} videos scored"
+        for what in ("unreadable", "missing"):
+            if getattr(self, what):
+                counts += f", {len(getattr(self, what))} {what}"
+        lines.append(counts)
+        lines += [f"  {name}: {reason}" for name, reason in sorted(self.unreadable.items())]
+        lines += [
+            f"  {name}: scored in part, {reason}" for name, reason in sorted(self.damaged.items())
+        ]
+        return "\n".join([*lines, *(f"  {name}: missing" for name in self.missing)])
 
 
-def evaluate_views(
-    model: keras.Model,
-    videos: Videos,
-    clips: int = 10,
-    crops: int = 3,
-    frames: int | None = None,
-    stride: int | None = None,
-    size: int | None = None,
-    batch_size: int = 8,
-    verbose: bool = True,
-) -> Evaluation:
-    """Tests a classifier on videos, each by the mean of its scores over several views.
-
-    Args:
-        model: from clips `(N, T, H, W, 3)` to class probabilities `(N, classes)`.
-        videos: labelled videos, from `read_split`.
-        clips: clips spread uniformly over a video.
-        crops: crops of each clip, spread along the longer side.
-        frames: frames of a clip; those of the model's input when None.
-        stride: every n-th frame is in a clip; that of the data set when None.
-        size: height and width of a clip in pixels; that of the model's input when None.
-        batch_size: views that go through the model at a time.
-        verbose: show a progress bar where the output is a terminal.
-
-    Returns:
-        An `Evaluation`; `str` of it is a short report.
-
-    Raises:
-        ValueError: if videos and model do not have the same number of classes, a video has no
-            label, the size of a clip is not known, scores are not finite, or no video can be read.
-    """
-    classes = model.output_shape[-1]
-    if len(videos.class_names) != classes:
-        raise ValueError(
-            f"The model scores {classes} classes, the videos have {len(videos.class_names)}."
-        )
-    if any(video.label < 0 for video in videos):
-        raise ValueError("evaluate_views needs labelled videos; predict_video needs no labels.")
-    report = ReadReport()
-    options = {"num_clips": clips, "num_crops": crops, "stride": stride, "report": report}
-    confusion, top5 = np.zeros((classes, classes), "int64"), 0
-    shown = int(verbose and sys.stdout.isatty())
-    bar = keras.utils.Progbar(len(videos), unit_name="video", verbose=shown)
-    for scores, label, _ in score_views(model, videos, batch_size, frames, size, **options):
-        confusion[label, scores.argmax()] += 1
-        # Of equal scores the earlier class is ahead, as in argmax.
-        ahead = (scores > scores[label]).sum() + (scores[:label] == scores[label]).sum()
-        top5 += int(ahead < 5)
-        bar.update(int(confusion.sum()) + len(report.failed), finalize=False)
-    bar.update(len(videos), finalize=True)
-    scored = int(confusion.sum())
-    if not scored:
-        raise ValueError(f"None of the {len(videos)} videos can be read.\n{report.summary()}")
-    return Evaluation(
-        top1=float(confusion.trace() / scored),
-        top5=top5 / scored,
-        listed=len(videos) + len(videos.missing),
-        scored=scored,
-        unreadable=dict(report.failed),
-        damaged=dict(report.damaged),
-        missing=videos.missing,
-        class_names=videos.class_names,
-        confusion=confusion,
-    )
-
-
-def score_views(
-    model: keras.Model,
-    videos: Videos,
-    batch_size: int,
-    frames: int | None,
-    size: int | None,
-    **options: Any,
-) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Yields the mean scores `(classes,)`, the label and the place of every readable video.
+def average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the precision-recall curve of one class, by steps.
 
     Args:
-        model: as for `evaluate_views`.
-        videos: from `read_split` or `read_videos`.
-        batch_size: as for `evaluate_views`.
-        frames: as for `evaluate_views`.
-        size: as for `evaluate_views`.
-        **options: more arguments of `keras_mtnet.data.views`.
+        truth: bool `(n,)`, at least one of them True.
+        scores: float `(n,)`; equal scores are found together.
+
+    Example:
+
+    >>> import numpy as np
+    >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
+    0.8333333333333333
     """
-    frames, size = clip_shape(model, frames, size)
-    for clips, label, place in views(videos, frames, size=size, **options):
-        # Never more than `batch_size` views in the model. Batches of two sizes at most, so the
-        # model is traced twice at most.
-        parts = [clips[i : i + batch_size] for i in range(0, clips.shape[0], batch_size)]
-        scores = np.concatenate([_score(model, part) for part in parts])
-        if not np.isfinite(scores).all():
-            raise ValueError(f"The model's scores of {videos[int(place)].name} are not finite.")
-        yield scores.mean(axis=0), int(label), int(place)
-
-
-# Batches that each model has scored so far, to trace only those that have enough to do.
-_SCORED: weakref.WeakKeyDictionary[keras.Model, int] = weakref.WeakKeyDictionary()
-# Tracing a deep network takes as long as some twenty batches cost more without.
-_UNTRACED_BATCHES = 20
-
-
-def _score(model: keras.Model, clips: Any) -> np.ndarray:
-    """Scores `(N, classes)`: operation by operation first, then by a traced function.
-
-    JAX is always traced: it would compile every operation by itself.
-    """
-    done = _SCORED.get(model, 0)
-    _SCORED[model] = done + 1
-    if done < _UNTRACED_BATCHES and keras.backend.backend() != "jax":
-        return keras.ops.convert_to_numpy(model(clips, training=False))
-    return model.predict_on_batch(clips)
-
-
-def clip_shape(model: keras.Model, frames: int | None, size: int | None) -> tuple[int, int]:
-    """Frames and size of the clips a model takes: its own, or the given ones if it takes any.
-
-    Raises:
-        ValueError: if neither says it, or they differ.
-    """
-    _, own_frames, height, width, _ = model.input_shape
-    if height != width:
-        raise ValueError(f"Clips are square; the model takes {height} x {width} pixels.")
-    for name, given, own in (("frames", frames, own_frames), ("size", size, height)):
-        if given is None and own is None:
-            raise ValueError(f"The model takes clips of any {name}: pass {name}.")
-        if None not in (given, own) and given != own:
-            raise ValueError(f"The model takes clips of {name}={own}. Received: {name}={given}")
-    return frames or own_frames, size or height
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(truth[order])
+    ends = np.append(np.nonzero(np.diff(scores[order]))[0], len(scores) - 1)
+    precision = hits[ends] / (ends + 1)
+    return float((precision * np.diff(hits[ends], prepend=0)).sum() / hits[-1])

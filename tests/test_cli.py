@@ -13,6 +13,7 @@ TRAIN = (
     *("train", "--model", "MTNet", "--stage_filters", "8", "--stage_depths", "1", "--ratio", "1"),
     *("--frames", "4", "--size", "16", "--batch_size", "8", "--epochs", "1"),
 )
+OUTPUT = ("train", "--root", "r", "--output", "o")
 
 
 def run(capfd, *arguments: object) -> tuple[int, str, str]:
@@ -50,7 +51,8 @@ def test_help_needs_no_tensorflow(capfd):
     assert "--precision {float32,mixed_float16,mixed_bfloat16,auto}" in done.stdout
     status, out, _ = run(capfd, "--help")
     assert status == 0
-    assert all(name in out for name in ("info", "train", "evaluate", "predict", "export"))
+    names = "info list train evaluate predict export pack check-videos convert-weights".split()
+    assert all(f"  {name} " in out or f"  {name}\n" in out for name in names)
 
 
 def test_help_shows_defaults_and_recipes(capfd):
@@ -105,7 +107,7 @@ def test_dry_run(drawn, tmp_path, capfd):
 
 def test_evaluate(trained, drawn, capfd, tmp_path):
     picture = tmp_path / "confusion.png"
-    views = ("--clips", 2, "--crops", 1)
+    views = ("--num_clips", 2, "--num_crops", 1)
     status, out, _ = run(capfd, "evaluate", "--run", trained, *views, "--picture", picture)
     assert status == 0
     assert out.startswith("top-1 0.") and "16 of 16 videos scored" in out
@@ -122,7 +124,7 @@ def test_evaluate_counts_missing_videos(trained, drawn, tmp_path, capfd):
         shutil.copy(drawn / name, tmp_path)
     with open(tmp_path / "testlist01.txt", "a") as file:
         file.write("Fall/v_Fall_g99_c01.avi\n")
-    views = ("--clips", 1, "--crops", 1)
+    views = ("--num_clips", 1, "--num_crops", 1)
     status, out, err = run(
         *(capfd, "evaluate", "--run", trained, *views, "--root", drawn, "--annotations", tmp_path)
     )
@@ -138,13 +140,13 @@ def test_evaluate_refuses_other_classes(trained, tmp_path, capfd):
         capfd, "evaluate", "--run", trained, "--root", tmp_path, "--data", "folder"
     )
     assert status == 1
-    assert "must be those of the run, in its order: 8 (DriftFast" in err and "2 (a, b" in err
+    assert "trained with class_names=('DriftFast'" in err and "class_names=('a', 'b')" in err
 
 
 def test_predict(trained, drawn, capfd, tmp_path):
     videos = sorted((drawn / "Fall").iterdir())[:2]
     picture = tmp_path / "picture.png"
-    one = (videos[0], "--top", 3, "--clips", 1, "--crops", 1)
+    one = (videos[0], "--top", 3, "--num_clips", 1, "--num_crops", 1)
     status, out, _ = run(capfd, "predict", "--run", trained, *one, "--picture", picture)
     assert status == 0
     assert out.splitlines()[0] == str(videos[0]) and len(out.splitlines()) == 4
@@ -202,21 +204,75 @@ def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
     "message, arguments",
     [
         ("COMMAND", ()),
-        ("invalid choice: 'fly'", ("fly",)),
+        ("invalid choice: 'trian'", ("trian",)),
+        ("did you mean train?", ("trian",)),
         ("expected TxHxW, as 16x256x256, not '16x256'", ("info", "MTNetS", "--input", "16x256")),
+        ("did you mean MTNetS?", ("info", "MTNet_S")),
         ("required: --output", ("train",)),
         ("invalid choice: 'onnx'", ("export", "--run", "r", "--output", "o", "--format", "onnx")),
-        ("unrecognized arguments: --resum", ("train", "--root", "r", "--output", "o", "--resum")),
-        (
-            "invalid int value: 'many'",
-            ("train", "--root", "r", "--output", "o", "--epochs", "many"),
-        ),
+        ("unrecognized arguments: --resum; did you mean --resume?", (*OUTPUT, "--resum")),
+        ("--batch-size 4; did you mean --batch_size?", (*OUTPUT, "--batch-size", 4)),
+        ("did you mean --num_clips?", ("predict", "--run", "r", "x.mp4", "--clips=3")),
+        ("invalid int value: 'many'", (*OUTPUT, "--epochs", "many")),
+        ("--multigrid: expected 0 or 1, not 'maybe'", (*OUTPUT, "--multigrid", "maybe")),
+        ("not allowed with argument --run", ("export", "--run", "r", "--model", "m.keras")),
+        ("one of the arguments --run --model is required", ("predict", "x.mp4")),
     ],
 )
 def test_wrong_usage_is_status_2(capfd, message, arguments):
     status, out, err = run(capfd, *arguments)
     assert (status, out) == (2, "")
     assert message in err and "Traceback" not in err
+    assert err.startswith("keras-mtnet") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "value, given",
+    [
+        (True, ["--multigrid"]),
+        (True, ["--multigrid", "1"]),
+        (True, ["--multigrid=true"]),
+        (False, ["--multigrid", "0"]),
+        (False, ["--nomultigrid"]),
+        (False, ["--multigrid", "--nomultigrid"]),
+    ],
+)
+def test_switches(value, given):
+    arguments = cli._parse(["keras-mtnet", *OUTPUT, *given])
+    assert arguments.multigrid is value
+    assert "multigrid" not in cli._parse(["keras-mtnet", *OUTPUT])  # the recipe's value holds
+
+
+def test_help_says_what_is_required_and_what_a_value_is(capfd):
+    _, out, _ = run(capfd, "train", "--help")
+    text = " ".join(out.split())
+    assert "(default: )" not in text and "STR" not in text and "INTEGERS" not in text
+    assert "--output DIR new folder for the run (required)" in text
+    assert "--stage_filters N,N,... " in text and "--root DIR " in text and "--epochs N " in text
+    for command in ("predict", "evaluate", "export", "pack", "check-videos", "info"):
+        _, out, _ = run(capfd, command, "--help")
+        assert "(default: )" not in out and "(default: None)" not in out
+
+
+def test_terminals_that_show_few_characters(drawn, tmp_path):
+    """Names are written with escapes for what the terminal lacks."""
+    video = next((drawn / "Fall").glob("*.mp4"))
+    shutil.copy(video, tmp_path / "日本.mp4")
+    shutil.copy(video, os.fsencode(tmp_path) + b"/caf\xe9.mp4")  # a name that is not UTF-8
+    for encoding, shown in (("cp1252", "\\u65e5\\u672c.mp4"), ("utf-8", "日本.mp4")):
+        done = subprocess.run(
+            [sys.executable, "-m", "keras_mtnet.cli", "check-videos", "--root", tmp_path],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert done.returncode == 0, done.stderr
+        text = done.stdout.decode(encoding)
+        assert shown in text and "caf\\udce9.mp4" in text and "2 videos, 0 damaged" in text
+
+
+def test_list(capfd):
+    status, out, _ = run(capfd, "list")
+    assert status == 0 and "MTNetM" in out and "hacs" in out
 
 
 def test_tracebacks_only_on_demand(capfd, tmp_path):
@@ -235,7 +291,7 @@ def test_a_list_of_ones_own(trained, drawn, capfd, tmp_path):
     listed = tmp_path / "parts.csv"
     listed.write_text("\n".join(["path,label,start,end", *rows]) + "\n")
     place = ("--data", "csv", "--root", drawn, "--annotations", listed, "--subset", "all")
-    views = ("--clips", 1, "--crops", 1)
+    views = ("--num_clips", 1, "--num_crops", 1)
     status, out, err = run(capfd, "evaluate", "--run", trained, *place, *views)
     assert status == 0, err
     assert "8 of 8 videos scored" in out

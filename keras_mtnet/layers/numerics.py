@@ -19,6 +19,20 @@ def at_least_float32(x: Any) -> Any:
     return ops.cast(x, "float64" if dtype == "float64" else "float32")
 
 
+def reciprocal(x: Any) -> Any:
+    """`1 / x` of positive numbers, to the last bit or two, by operations that LiteRT has in int8.
+
+    LiteRT refuses an int8 division where the divisor's stored byte is 0, which may stand for any
+    number, about 2 for one between 0 and 4.
+
+    Example:
+
+    >>> float(reciprocal(keras.ops.convert_to_tensor(4.0)))
+    0.25
+    """
+    return ops.square(ops.rsqrt(x))
+
+
 def own_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -> Callable[..., Any]:
     """Gives a function of tensors the gradient that it returns beside its result.
 

@@ -106,14 +106,19 @@ class Recurrence(keras.layers.Layer):
 
     def _loop(self, z: Any, inner: Any) -> Any:
         z = ops.transpose(z, (1, 0, 2))  # (T, N, G * C)
-        start = ops.zeros_like(z[0, :, : self.cell.units])
+        frames = z.shape[0] or ops.shape(z)[0]
+        places = ops.arange(frames, dtype="int32")
+        start = ops.zeros_like(z[..., : self.cell.units])
 
-        def step(state: State, z_t: Any) -> tuple[State, State]:
-            state = self._step(self.cell, z_t, state, inner)
-            return state, state  # TensorFlow's scan wants outputs shaped like the state
+        def step(t: Any, values: tuple[Any, ...]) -> tuple[Any, ...]:
+            outputs, *state = values
+            state = self._step(self.cell, ops.take(z, t, axis=0), tuple(state), inner)
+            # A list that grows in the loop, as of `ops.scan`, is no builtin operation of LiteRT.
+            here = ops.cast(places == t, outputs.dtype)[:, None, None]
+            return (outputs + here * state[0], *state)
 
-        _, outputs = ops.scan(step, (start,) * self._num_states, z)
-        return ops.transpose(outputs[0], (1, 0, 2))
+        outputs, *_ = ops.fori_loop(0, frames, step, (start, *(start[0],) * self._num_states))
+        return ops.transpose(outputs, (1, 0, 2))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "cell": self.cell_name}

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.numerics import own_gradient
+from keras_mtnet.layers.numerics import own_gradient, reciprocal
 from keras_mtnet.layers.window_pooling import WindowPooling, maximum, total, weighted_sum
 
 # exp(-104) is 0 in float32: a value further below the maximum of its window has no share in it.
@@ -46,7 +46,7 @@ class SoftPool(WindowPooling):
         largest = ops.stop_gradient(maximum(taps))
         below = [ops.maximum(tap - largest, FURTHEST) for tap in taps]
         shares = [ops.exp(d) * weight for d, weight in zip(below, weights, strict=True)]
-        return largest + weighted_sum(below, shares) / total(shares)
+        return largest + weighted_sum(below, shares) * reciprocal(total(shares))
 
 
 @own_gradient
@@ -59,7 +59,7 @@ def soft_average(*taps: Any) -> Any:
     furthest = ops.cast(FURTHEST, largest.dtype)  # once, not an operation for each place
     below = [ops.maximum(tap - largest, furthest) for tap in taps]
     shares = [ops.exp(d) for d in below]
-    scale = 1.0 / total(shares)
+    scale = reciprocal(total(shares))
     mean = weighted_sum(below, shares) * scale  # relative to the largest
 
     def gradient(upstream: Any) -> tuple[Any, ...]:

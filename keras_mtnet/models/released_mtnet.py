@@ -15,7 +15,7 @@ from keras import ops
 from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.mt_conv import split_channels
-from keras_mtnet.layers.numerics import at_least_float32
+from keras_mtnet.layers.numerics import at_least_float32, reciprocal
 from keras_mtnet.layers.remat import Remat
 from keras_mtnet.layers.shapes import halved, strided, triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
@@ -129,7 +129,7 @@ class SimilarFrameSelection(TripletCosineSelection):
         count = known or ops.where(t < 3, t, ops.maximum(1, t // self.factor))
         means = ops.mean(at_least_float32(ops.stop_gradient(x)), axis=(2, 3))  # (N, T, C)
         norms = ops.sqrt(ops.sum(means * means, axis=-1, keepdims=True))
-        means = means / ops.maximum(norms, SHORTEST)
+        means = means * reciprocal(ops.maximum(norms, SHORTEST))
         similarity = ops.square(ops.sum(means[:, :-1] * means[:, 1:], axis=-1))  # (N, T - 1)
         # The neighbor that the first and last frame lack ranks them behind all others.
         similarity = ops.pad(similarity, [[0, 0], [1, 1]], constant_values=-8.0)

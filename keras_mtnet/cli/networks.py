@@ -1,0 +1,117 @@
+"""`info`, `list`, `export` and `convert-weights`: the networks and their weights."""
+
+import argparse
+import os
+from typing import Any
+
+from keras_mtnet.cli.parsing import PROGRAM, add_command, add_model, add_setting
+from keras_mtnet.cli.terminal import quiet_imports
+from keras_mtnet.training.recipe import MODELS, Recipe
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the four commands."""
+    parser = add_command(commands, "info", _info, "show a network's parameters and multiply-adds")
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument(
+        "--input", type=_clip_shape, metavar="TxHxW", help="frames, height, width (the model's own)"
+    )
+    parser.add_argument(
+        "--classes", type=int, default=200, metavar="N", help="(default: %(default)s)"
+    )
+    for name in ("variant", "weights", "ratio", "cell", "stage_filters", "stage_depths"):
+        add_setting(parser, name, default=getattr(Recipe, name))
+
+    add_command(commands, "list", _list, "list the networks and their pretrained weights")
+
+    parser = add_command(commands, "export", _export, "write a network for use without Keras")
+    add_model(parser)
+    parser.add_argument(
+        "--format", choices=("savedmodel",), default="savedmodel", help="(default: %(default)s)"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="new folder (required)")
+
+    parser = add_command(
+        commands, "convert-weights", _convert_weights, "convert weights from PyTorch, and back"
+    )
+    parser.add_argument(
+        "source", help="checkpoint of the authors; or Keras weights: a file, run, or name as hacs"
+    )
+    parser.add_argument("--model", choices=MODELS[:3], required=True, help="network (required)")
+    parser.add_argument(
+        "--weights", metavar="NAME", help="preset of the checkpoint (default: the only one)"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help=".weights.h5, or .pth or .safetensors on the way back (default: where weights='hacs' "
+        "finds it)",
+    )
+
+
+def load_network(arguments: argparse.Namespace) -> Any:
+    """The network that `--run`, or `--model` with `--weights`, names."""
+    from keras_mtnet.models import build, load_model
+    from keras_mtnet.training import load_run
+
+    if arguments.run:
+        model, config = load_run(arguments.run, best=arguments.best)
+        known = {name: getattr(config, name) for name in ("stride", "class_names")}
+        model.clip_spec = model.clip_spec.merge(**known)
+        return model
+    if os.path.exists(arguments.model):
+        return load_model(arguments.model, compile=False)
+    if not arguments.weights:
+        raise ValueError(
+            f"--model {arguments.model} is no file, and a network by name needs --weights, of "
+            f"which '{PROGRAM} list' shows the names."
+        )
+    return build(arguments.model, weights=arguments.weights)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet.costs import count_costs
+        from keras_mtnet.models import build
+        from keras_mtnet.models.builder import default_clip
+        from keras_mtnet.presets import lookup
+    names = ("model", "variant", "ratio", "cell", "stage_filters", "stage_depths")
+    recipe = Recipe(**{name: getattr(arguments, name) for name in names})
+    preset = lookup(recipe.model, arguments.weights)
+    frames, size = default_clip(recipe.model, preset)
+    shape = (*(arguments.input or (frames, size, size)), 3)
+    options = {**recipe.model_options(), **(preset.options if preset else {})}
+    print(count_costs(build(recipe.model, classes=arguments.classes, input_shape=shape, **options)))
+    if preset:
+        print(f"\n{preset.card()}")
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    import keras_mtnet
+
+    print(repr(keras_mtnet.list_presets()))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet.export import export_savedmodel
+    model = load_network(arguments)
+    path = export_savedmodel(model, arguments.output)
+    shape = "x".join(str(n or "any") for n in model.input_shape[1:])
+    print(f"SavedModel in {path}: uint8 clips (N, {shape}) in, labels and scores out.")
+
+
+def _convert_weights(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet.convert import convert_weights
+    names = ("source", "model", "weights", "output")
+    path = convert_weights(**{name: getattr(arguments, name) for name in names})
+    print(f"Wrote {path}")
+
+
+def _clip_shape(text: str) -> tuple[int, int, int]:
+    try:
+        frames, height, width = (int(number) for number in text.split("x"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected TxHxW, as 16x256x256, not {text!r}") from error
+    return frames, height, width

@@ -1,0 +1,92 @@
+"""`train`: a recipe, with what the flags change in it."""
+
+import argparse
+import os
+from typing import Any
+
+from keras_mtnet.cli.parsing import PROGRAM, add_command, add_setting, settings, show
+from keras_mtnet.cli.terminal import quiet_imports
+from keras_mtnet.training.recipe import RECIPES, Recipe
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the command."""
+    parser = add_command(
+        commands,
+        "train",
+        _train,
+        "train a network on videos",
+        usage=f"{PROGRAM} train --root VIDEOS --output RUN [flags]",
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="settings to start from; flags override them (default: scratch; with --resume, those "
+        "of the run)",
+    )
+    parser.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="print the resolved settings, plot the schedule and estimate the training time",
+    )
+    parser.add_argument(
+        "--picture",
+        metavar="FILE",
+        help="with --dry_run: where to plot the schedule (default: beside --output)",
+    )
+    parser.epilog = f"Recipes: {'; '.join(map(_show_recipe, RECIPES))}."
+    groups: dict[str, Any] = {}
+    for name, field in settings().items():
+        title = field.metadata["group"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        add_setting(groups[title], name, required=name == "output")
+    groups["checkpoints"].add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --output from its last checkpoint; begin it if there is none",
+    )
+    groups["machine"].add_argument(
+        "--logical_cpus",
+        type=int,
+        default=0,
+        metavar="N",
+        help="split the CPU into N devices, to try mirrored without GPUs (default: not split)",
+    )
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    recipe = _recipe(arguments)
+    if recipe.strategy == "multi_worker":
+        os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it when it is imported
+    with quiet_imports():
+        from keras_mtnet import training
+    if arguments.dry_run:
+        picture = arguments.picture or training.default_picture(recipe.output)
+        training.dry_run(recipe, picture, logical_cpus=arguments.logical_cpus)
+        return
+    run = training.train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
+    print(f"The run is in {run}. Evaluate it on several views per video:")
+    print(f"  {PROGRAM} evaluate --run {run} --root {recipe.root}")
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The named recipe, or that of the run to continue, with what the flags change."""
+    given = {name: value for name, value in vars(arguments).items() if name in settings()}
+    begun = os.path.join(arguments.output, "config.json")
+    if arguments.resume and arguments.recipe is None and os.path.isfile(begun):
+        from keras_mtnet.training.run_folder import stored_recipe
+
+        return stored_recipe(arguments.output).replace(**given)
+    return RECIPES[arguments.recipe or "scratch"].replace(**given)
+
+
+def _show_recipe(name: str) -> str:
+    """A recipe by what it changes."""
+    recipe = RECIPES[name]
+    changes = [
+        f"{key}={show(getattr(recipe, key))}"
+        for key, field in settings().items()
+        if getattr(recipe, key) != field.default
+    ]
+    return f"{name} ({' '.join(changes) or 'the defaults'})"

@@ -1,0 +1,95 @@
+"""`evaluate` and `predict`: scores of videos."""
+
+import argparse
+import json
+import os
+from typing import Any
+
+from keras_mtnet.cli.networks import load_network
+from keras_mtnet.cli.parsing import (
+    add_command,
+    add_model,
+    add_views,
+    settings,
+    view_options,
+)
+from keras_mtnet.cli.terminal import quiet_imports
+
+
+def add_commands(commands: Any) -> None:
+    """Adds both commands."""
+    parser = add_command(commands, "evaluate", _evaluate, "test a network on labeled videos")
+    add_model(parser)
+    for name, metavar in (("data", None), ("root", "DIR"), ("annotations", "PATH"), ("split", "N")):
+        meta = settings()[name].metadata
+        help = f"{meta['help'].split(';')[0]} (default: as in training)"
+        options = {"type": meta["parse"], "choices": meta["choices"], "metavar": metavar}
+        parser.add_argument(f"--{name}", help=help, **options)
+    parser.add_argument(
+        "--subset", choices=("train", "test", "all"), default="test", help="(default: %(default)s)"
+    )
+    add_views(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON only")
+    parser.add_argument("--picture", metavar="FILE", help="draw the confusion matrix")
+
+    parser = add_command(commands, "predict", _predict, "classify videos")
+    parser.add_argument(
+        "videos", nargs="+", metavar="VIDEO", help="video file, or folder of pictures"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="classes to name (default: %(default)s)"
+    )
+    add_views(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON only")
+    parser.add_argument("--picture", metavar="FILE", help="draw frames and scores, of one video")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet import plots
+        from keras_mtnet.data import read_split
+        from keras_mtnet.inference import evaluate_views
+        from keras_mtnet.training.recipe import Recipe
+        from keras_mtnet.training.run_folder import stored_recipe
+    trained = stored_recipe(arguments.run) if arguments.run else Recipe()
+    names = ("data", "root", "annotations", "split")
+    place = {name: getattr(arguments, name) or getattr(trained, name) for name in names}
+    if not place["root"]:
+        raise ValueError("--root is missing: the folder of the videos")
+    model = load_network(arguments)
+    videos = read_split(place.pop("data"), **place, subset=arguments.subset)
+    result = evaluate_views(model, videos, **view_options(arguments), verbose=not arguments.json)
+    print(json.dumps(result.to_dict(), indent=2) if arguments.json else result)
+    if arguments.picture:
+        plots.confusion_matrix(result.confusion, result.class_names, arguments.picture)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet import plots
+        from keras_mtnet.data.clip_reader import ClipReader
+        from keras_mtnet.inference import predict_video
+        from keras_mtnet.video import VideoError
+    if arguments.picture and len(arguments.videos) > 1:
+        raise ValueError(f"--picture shows one video. Received: {len(arguments.videos)} videos")
+    model, options = load_network(arguments), view_options(arguments)
+    results: list[dict[str, Any]] = []
+    for path in arguments.videos:
+        try:
+            best = predict_video(model, path, top=arguments.top, **options)
+        except VideoError as error:
+            results.append({"video": path, "error": error.reason})
+            continue
+        results.append({"video": path, "predictions": [{"label": n, "score": s} for n, s in best]})
+        if not arguments.json:
+            lines = [path, *(f"  {score:.4f}  {name}" for name, score in best)]
+            print("\n".join(lines), flush=True)
+        if arguments.picture:
+            shown = ClipReader(frames=6, stride=1, size=192, sampling="uniform").views(path)[0]
+            plots.prediction(shown, best, arguments.picture, title=os.path.basename(path))
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+    failed = [f"{each['video']}: {each['error']}" for each in results if "error" in each]
+    if failed:
+        raise ValueError("; ".join(failed))

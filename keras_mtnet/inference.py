@@ -1,0 +1,266 @@
+"""Class scores of videos, averaged over several views of each, on any Keras backend."""
+
+import dataclasses
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_mtnet.clip_spec import ClipSpec
+from keras_mtnet.data.clip_reader import ClipReader
+from keras_mtnet.data.videos import Video, Videos
+from keras_mtnet.evaluation import Evaluation
+from keras_mtnet.models import decode_predictions
+from keras_mtnet.models.video_model import clip_spec_of
+from keras_mtnet.scoring import Scorer, check_counts
+from keras_mtnet.video import VideoError
+
+# Bytes of views that are read ahead of the network.
+_READ_AHEAD = 2**29
+
+
+def predict_video(
+    model: keras.Model,
+    source: Any,
+    top: int = 5,
+    num_clips: int = 10,
+    num_crops: int = 3,
+    frames: int | None = None,
+    stride: int | None = None,
+    size: int | None = None,
+    fps: float | None = None,
+    sampling: str | None = None,
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 8,
+    activation: str | None = None,
+) -> list[tuple[str, float]]:
+    """Classifies one video by the mean of its scores over several views.
+
+    Args:
+        model: from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to one output `(N, classes)`. Of one
+            sigmoid, its value is the score of the second class.
+        source: path of a video file or of a folder of pictures, bytes of a file, or RGB frames:
+            uint8 `(T, H, W, 3)` or a list of arrays.
+        top: how many classes to return.
+        num_clips: clips spread uniformly over the video.
+        num_crops: crops of each clip, spread along the longer side.
+        frames: frames of a clip. Like the five that follow, None takes it from `model.clip_spec`.
+        stride: distance between neighboring frames of a clip.
+        size: height and width of a clip in pixels.
+        fps: rate to which the video is resampled first.
+        sampling: `"window"` (frames at `stride`) or `"uniform"` (one from each equal part).
+        class_names: in label order; the labels' numbers if the model does not know them either.
+        batch_size: views in the network at a time.
+        activation: what the outputs need to become scores in [0, 1]: `"softmax"` or `"sigmoid"`
+            for logits, `"linear"` for nothing. None finds it from the last layer, and asks for it
+            where that does not tell.
+
+    Returns:
+        Pairs of name and score in [0, 1], best first.
+
+    Raises:
+        VideoError: if the video cannot be read.
+        ValueError: for a wrong argument, one that contradicts `model.clip_spec`, or one that is
+            missing there and here.
+
+    Example:
+
+    >>> import numpy as np, keras_mtnet as mt
+    >>> model = mt.MTNet((8,), (1,), classes=2, input_shape=(4, 32, 32, 3))
+    >>> video = np.zeros((20, 48, 64, 3), "uint8")
+    >>> best = mt.predict_video(model, video, stride=2, num_clips=2, class_names=["jump", "run"])
+    >>> sorted(name for name, score in best)
+    ['jump', 'run']
+    """
+    check_counts(top=top)
+    scorer = Scorer(model, activation, batch_size)
+    given = {"frames": frames, "stride": stride, "size": size, "fps": fps, "sampling": sampling}
+    spec = _resolve(model, **given, class_names=class_names)
+    if spec.class_names is not None:
+        scorer.check_classes(spec.class_names)
+    views = _reader(spec).views(source, num_clips, num_crops)
+    name = str(source) if isinstance(source, str | os.PathLike) else "the video"
+    scores = _mean_scores(scorer, views, name)
+    return decode_predictions(scores[None], top, spec.class_names)[0]
+
+
+def evaluate_views(
+    model: keras.Model,
+    videos: Videos,
+    num_clips: int = 10,
+    num_crops: int = 3,
+    frames: int | None = None,
+    stride: int | None = None,
+    size: int | None = None,
+    fps: float | None = None,
+    sampling: str | None = None,
+    batch_size: int = 8,
+    activation: str | None = None,
+    threshold: float = 0.5,
+    parallel_calls: int | None = None,
+    verbose: bool = True,
+) -> Evaluation:
+    """Tests a classifier on videos, each by the mean of its scores over several views.
+
+    Args:
+        model: as for `predict_video`.
+        videos: labeled videos, from `read_split`.
+        num_clips, num_crops, frames, stride, size, fps, sampling, batch_size, activation: as for
+            `predict_video`.
+        threshold: score from which a class counts as present, for a head of sigmoids.
+        parallel_calls: videos read at the same time. None takes one per CPU, as long as their
+            views stay below 512 MB.
+        verbose: show a progress bar where the output is a terminal.
+
+    Returns:
+        An `Evaluation`; `str` of it is a short report.
+
+    Raises:
+        ValueError: as of `predict_video`; if videos and model differ in their classes, a video
+            has no label, scores are not finite, or no video can be read.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_mtnet as mt
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     _ = mt.data.draw_dataset(root, groups=2, clips_per_group=1, test_groups=1, frames=16)
+    ...     videos = mt.data.read_split("folder", root, subset="test")
+    ...     model = mt.MTNet((8,), (1,), classes=8, input_shape=(4, 32, 32, 3))
+    ...     result = mt.evaluate_views(model, videos, num_clips=1, num_crops=1, stride=2)
+    >>> result.scored
+    8
+    """
+    if not isinstance(videos, Videos):
+        raise ValueError(
+            "videos must be a list of videos from mt.data.read_split; model.evaluate takes data "
+            f"sets. Received: {type(videos).__name__}"
+        )
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be in [0, 1]. Received: threshold={threshold}")
+    if any(video.label < 0 for video in videos):
+        raise ValueError("evaluate_views needs labeled videos; predict_video needs no labels.")
+    scorer = Scorer(model, activation, batch_size)
+    given = {"frames": frames, "stride": stride, "size": size, "fps": fps, "sampling": sampling}
+    spec = _resolve(model, **given, class_names=videos.class_names)
+    scorer.check_classes(videos.class_names)
+    reader, failed = _reader(spec), {}
+    found: list[tuple[Video, np.ndarray]] = []
+    shown = int(verbose and sys.stdout.isatty())
+    bar = keras.utils.Progbar(len(videos), unit_name="video", verbose=shown)
+    views = num_clips, num_crops, parallel_calls
+    for video, scores in _score_videos(scorer, reader, videos, *views):
+        if isinstance(scores, VideoError):
+            failed[video.name] = scores.reason
+        else:
+            found.append((video, scores))
+        bar.update(len(found) + len(failed), finalize=False)
+    bar.update(len(videos), finalize=True)
+    if not found:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(failed.items())[:5])
+        raise ValueError(f"None of the {len(videos)} videos can be read. {reasons}")
+    return Evaluation(
+        class_names=tuple(videos.class_names),
+        names=tuple(video.name for video, _ in found),
+        labels=np.array([video.label for video, _ in found]),
+        scores=np.stack([scores for _, scores in found]),
+        multi_label=scorer.multi_label,
+        threshold=threshold if scorer.multi_label or scorer.binary else None,
+        unreadable=failed,
+        damaged=dict(reader.report.damaged),
+        missing=videos.missing,
+    )
+
+
+def _resolve(model: keras.Model, **given: Any) -> ClipSpec:
+    """The clips to read: what the model knows of them, filled in by the arguments."""
+    ClipSpec(**given)  # refuses wrong values as such, before any contradiction
+    shape = getattr(model, "input_shape", None) or (None,) * 4 + (3,)
+    if isinstance(shape, list | dict) or len(shape) != 5:
+        raise ValueError(
+            "The model must have one input, clips (N, T, H, W, 3). "
+            f"Received: {model.name} with input_shape={shape}"
+        )
+    _, frames, height, width, _ = shape
+    if height != width:
+        raise ValueError(f"Clips are square. Received: a model of {height} x {width} pixels")
+    for name, own in (("frames", frames), ("size", height)):
+        if None not in (own, given[name]) and own != given[name]:
+            raise ValueError(
+                f"The model takes clips of {name}={own}. Received: {name}={given[name]}"
+            )
+    spec = clip_spec_of(model).merge(**given)
+    own = {"frames": frames, "size": height}
+    spec = dataclasses.replace(spec, **{name: value for name, value in own.items() if value})
+    needed = ("frames", "size") + (("stride",) if spec.sampling != "uniform" else ())
+    missing = [name for name in needed if getattr(spec, name) is None]
+    if missing:
+        raise ValueError(
+            f"{model.name} does not know its {' and '.join(missing)}: pass "
+            f"{', '.join(f'{name}=...' for name in missing)} as it was trained with, or set "
+            "model.clip_spec."
+        )
+    return spec
+
+
+def _reader(spec: ClipSpec) -> ClipReader:
+    assert spec.frames is not None and spec.size is not None  # _resolve saw to it
+    sampling = spec.sampling or "window"
+    return ClipReader(spec.frames, spec.stride or 1, spec.size, spec.fps, sampling)
+
+
+def _mean_scores(scorer: Scorer, views: np.ndarray, name: str) -> np.ndarray:
+    """The scores of a video `(classes,)` from its views."""
+    scores = scorer(views)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"The model's scores of {name} are not finite.")
+    return scores.mean(axis=0)
+
+
+def _score_videos(
+    scorer: Scorer,
+    reader: ClipReader,
+    videos: Videos,
+    num_clips: int,
+    num_crops: int,
+    parallel_calls: int | None,
+) -> Iterator[tuple[Video, np.ndarray | VideoError]]:
+    """Yields each video with its scores `(classes,)`, or with the reason why it has none."""
+    check_counts(num_clips=num_clips, num_crops=num_crops)
+    if parallel_calls is None:
+        size = num_clips * num_crops * reader.frames * reader.size**2 * 3
+        parallel_calls = min(os.cpu_count() or 1, max(1, _READ_AHEAD // size))
+    check_counts(parallel_calls=parallel_calls)
+
+    def read(video: Video) -> np.ndarray | VideoError:
+        try:
+            return reader.views(video, num_clips, num_crops)
+        except VideoError as error:
+            return error
+
+    for video, views in zip(videos, _read_ahead(read, videos, parallel_calls), strict=True):
+        if isinstance(views, VideoError):
+            yield video, views
+        else:
+            yield video, _mean_scores(scorer, views, video.name)
+
+
+def _read_ahead(read: Callable[[Any], Any], items: Iterable[Any], calls: int) -> Iterator[Any]:
+    """Yields `read(item)` in order; `calls` threads read, and no more results wait."""
+    waiting: deque[Future] = deque()
+    with ThreadPoolExecutor(calls, thread_name_prefix="views") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(read, item))
+                if len(waiting) > calls:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

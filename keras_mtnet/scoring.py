@@ -1,0 +1,140 @@
+"""From the outputs of a network to scores in [0, 1], on any Keras backend and with any head."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+ACTIVATIONS = ("softmax", "sigmoid", "linear")
+# Tracing a deep network costs about as much as running 20 batches eagerly.
+_EAGER_BATCHES = 20
+# Layers after an activation that leave the meaning of its outputs.
+_TRANSPARENT = ("Dropout", "Flatten", "GlobalAveragePooling3D", "Identity", "Reshape")
+
+
+class Scorer:
+    """Scores in [0, 1] of clips, by any network.
+
+    Args:
+        model: from clips `(N, T, H, W, 3)` to one output `(N, classes)`.
+        activation: as for `keras_mtnet.predict_video`.
+        batch_size: clips in the network at a time.
+
+    Attributes:
+        classes: how many scores a clip has, None where the model does not tell. One sigmoid has
+            two: those of the first and the second class.
+        binary: whether the head is one sigmoid.
+        multi_label: whether it is several sigmoids, whose scores are independent.
+        certain: whether it is known what the outputs are; else they are looked at.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> layers = [keras.layers.GlobalAveragePooling3D(), keras.layers.Dense(3)]
+    >>> scorer = Scorer(keras.Sequential([keras.Input((2, 8, 8, 3)), *layers]))
+    >>> scorer(np.zeros((5, 2, 8, 8, 3), "uint8")).sum(axis=1).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    def __init__(
+        self, model: keras.Model, activation: str | None = None, batch_size: int = 8
+    ) -> None:
+        check_counts(batch_size=batch_size)
+        if activation not in (None, *ACTIVATIONS):
+            raise ValueError(
+                f"activation must be None or one of {ACTIVATIONS}. "
+                f"Received: activation={activation!r}"
+            )
+        shape = getattr(model, "output_shape", (None, None))
+        if isinstance(shape, list | dict) or len(shape) != 2:
+            raise ValueError(
+                "The model must have one output, scores (N, classes). "
+                f"Received: {model.name} with output_shape={shape}"
+            )
+        own = _last_activation(model)
+        self._apply = activation
+        if activation is None and own in ("softmax", "sigmoid"):
+            self._apply = "linear"
+        elif activation is None and own == "linear":
+            independent = shape[-1] == 1 or _trained_on_binary(model)
+            self._apply = "sigmoid" if independent else "softmax"
+        self.model, self.batch_size, self.certain = model, batch_size, self._apply is not None
+        self.binary = shape[-1] == 1
+        self.classes = 2 if self.binary else shape[-1]
+        self.multi_label = "sigmoid" in (own, self._apply) and not self.binary
+
+    def check_classes(self, names: Sequence[str]) -> None:
+        """Raises ValueError unless there is a name for each class."""
+        if self.classes not in (None, len(names)):
+            raise ValueError(
+                f"class_names must hold a name for each of the {self.classes} classes of the "
+                f"model. Received: {len(names)} names"
+            )
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """Scores float32 `(N, classes)` of clips uint8 `(N, T, H, W, 3)`."""
+        # Batches of two sizes at most, so the model is traced twice at most.
+        starts = range(0, len(clips), self.batch_size)
+        parts = [self._outputs(clips[i : i + self.batch_size]) for i in starts]
+        outputs = np.concatenate(parts).astype("float32")
+        if self._apply is None:
+            self._check_probabilities(outputs)
+        return keras.ops.convert_to_numpy(self.to_scores(outputs))
+
+    def to_scores(self, outputs: Any) -> Any:
+        """Scores `(N, classes)` of the model's outputs, both tensors."""
+        if self._apply in ("softmax", "sigmoid"):
+            outputs = getattr(keras.ops, self._apply)(outputs)
+        if outputs.shape[-1] == 1:
+            outputs = keras.ops.concatenate([1 - outputs, outputs], axis=-1)
+        return outputs
+
+    def _outputs(self, clips: np.ndarray) -> np.ndarray:
+        """The model's outputs; TensorFlow runs the first batches operation by operation."""
+        # The model counts, so that it is traced in a loop over `predict_video`, too.
+        done = getattr(self.model, "_eager_batches", 0)
+        if keras.backend.backend() != "tensorflow" or done >= _EAGER_BATCHES:
+            return self.model.predict_on_batch(clips)
+        self.model._eager_batches = done + 1
+        return keras.ops.convert_to_numpy(self.model(clips, training=False))
+
+    def _check_probabilities(self, outputs: np.ndarray) -> None:
+        inside = outputs.min() >= -1e-3 and outputs.max() <= 1 + 1e-3
+        whole = outputs.shape[1] == 1 or np.abs(outputs.sum(axis=1) - 1).max() < 1e-2
+        if np.isfinite(outputs).all() and not (inside and whole):
+            raise ValueError(
+                f"The last layer of {self.model.name} does not tell what its outputs are, and they "
+                f"lie in [{outputs.min():.3g}, {outputs.max():.3g}]. Pass activation='softmax' or "
+                "'sigmoid' for logits, 'linear' for scores as they are."
+            )
+
+
+def _last_activation(model: keras.Model) -> str | None:
+    """What a model ends in: `"softmax"`, `"sigmoid"`, `"linear"` (logits), or None for others."""
+    chain = getattr(model, "operations", None)
+    if chain is None:  # a subclass of Model may call its layers in any order
+        chain = model.layers if isinstance(model, keras.Sequential) else []
+    for operation in reversed(chain):
+        if isinstance(operation, keras.Model):
+            return _last_activation(operation)
+        kind = type(operation).__name__
+        activation = getattr(operation, "activation", None)
+        name = kind.lower() if activation is None else getattr(activation, "__name__", None)
+        if kind in _TRANSPARENT or (kind == "Activation" and name == "linear"):
+            continue
+        return name if name in ACTIVATIONS else None
+    return None
+
+
+def _trained_on_binary(model: keras.Model) -> bool:
+    loss = getattr(model, "loss", None)
+    return "binary" in str(getattr(loss, "name", loss)).lower()
+
+
+def check_counts(**counts: Any) -> None:
+    """Raises ValueError, naming the argument, for a number that is no int of at least 1."""
+    for name, value in counts.items():
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise ValueError(f"{name} must be an int of at least 1. Received: {name}={value!r}")
