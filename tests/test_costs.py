@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_mtnet as mt
+from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 
 NARROW = {
     "stage_filters": (8,),
@@ -106,6 +107,16 @@ def test_plain_keras_layers():
     assert costs.activations == 32 * 6 + 4 + 7
 
 
+def test_grouped_and_depthwise_convolutions():
+    """Each number of a kernel is used once per position."""
+    inputs = keras.Input((4, 8, 8, 6))
+    x = DepthwiseConv3D(3, strides=(2, 2, 2))(inputs)  # (2, 4, 4, 6)
+    x = keras.layers.Conv3D(4, 1, groups=2, use_bias=False)(x)
+    costs = mt.count_costs(keras.Model(inputs, x))
+    assert costs.params == 27 * 6 + 3 * 4
+    assert costs.macs == 32 * (27 * 6 + 3 * 4)
+
+
 def test_unknown_sizes_need_a_clip():
     with pytest.raises(ValueError, match=r"input_shape=\(frames.*None"):
         mt.count_costs(mt.MTNet(**NARROW))
@@ -113,8 +124,8 @@ def test_unknown_sizes_need_a_clip():
 
 def test_refuses_layers_it_does_not_know():
     inputs = keras.Input((4, 3))
-    model = keras.Model(inputs, keras.layers.Conv1D(2, 1)(inputs))
-    with pytest.raises(ValueError, match="Conv1D"):
+    model = keras.Model(inputs, keras.layers.LSTM(2)(inputs))
+    with pytest.raises(ValueError, match="LSTM"):
         mt.count_costs(model)
 
 
