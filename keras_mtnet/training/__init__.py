@@ -10,10 +10,10 @@ from typing import Any
 _NAMES = {
     "Recipe": "recipe",
     "RECIPES": "recipe",
-    "RunConfig": "run_folder",
-    "default_picture": "rehearsal",
-    "dry_run": "rehearsal",
+    "default_picture": "dry_run",
+    "dry_run": "dry_run",
     "load_run": "run_folder",
+    "stored_recipe": "run_folder",
     "train": "run",
 }
 

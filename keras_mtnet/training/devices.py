@@ -1,4 +1,4 @@
-"""Where and how precisely a run computes: strategies, logical CPUs, batches for several devices."""
+"""Where and how precisely a run computes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,46 +11,32 @@ def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distr
     """The devices to compute on.
 
     Args:
-        name: `"none"` for the default device; `"mirrored"` for all GPUs of this machine, or all
-            its logical CPUs if it has none, each with a copy of the model and a part of the batch.
+        name: `"mirrored"` for all GPUs of this machine, or all its logical CPUs if it has none,
+            each with a copy of the model and a part of the batch; otherwise the default device.
         batch_size: clips of a step on all devices together.
         logical_cpus: split the CPU into so many devices first; 0 leaves it as it is.
 
     Raises:
-        ValueError: if the batch cannot be divided, Keras is too old for several devices, or it is
-            too late to split the CPU.
+        ValueError: if the batch cannot be divided, or it is too late to split the CPU.
     """
     backend = keras.backend.backend()
-    if backend != "tensorflow" and (backend, name) != ("jax", "none"):
+    if backend != "tensorflow" and (backend, name) not in (
+        ("jax", "none"),
+        ("jax", "multi_worker"),
+    ):
         raise ValueError(
             "Training runs on Keras' TensorFlow backend, and strategy 'none' also on JAX. "
             f"Received: KERAS_BACKEND={backend}, strategy={name!r}"
         )
-    if name == "multi_worker":
-        raise ValueError("strategy='multi_worker' cannot be tried alone: use 'none' for that.")
     if backend == "jax" and tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")  # it only reads videos, JAX needs the memory
     if logical_cpus:
         _split_cpu(logical_cpus)
-    if name == "none":
+    if name != "mirrored":
         return tf.distribute.get_strategy()
-    if not keras_averages():
-        raise ValueError(
-            f"strategy={name!r} needs Keras 3.8 or later: Keras {keras.__version__} adds up the "
-            'gradients of the devices instead of averaging them. Run: pip install "keras>=3.8"'
-        )
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if batch_size % len(devices):
-        raise ValueError(
-            f"batch_size must be divisible by the {len(devices)} devices of strategy {name!r}. "
-            f"Received: batch_size={batch_size}"
-        )
+    check_divides(batch_size, len(devices), f"devices of strategy {name!r}")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
-
-
-def keras_averages() -> bool:
-    """Whether this Keras divides each device's loss by the number of devices."""
-    return tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 8)
 
 
 def _split_cpu(logical_cpus: int) -> None:
@@ -63,6 +49,14 @@ def _split_cpu(logical_cpus: int) -> None:
             f"logical_cpus={logical_cpus} comes too late: TensorFlow runs already in this process. "
             "Train before anything else is computed."
         ) from error
+
+
+def check_divides(batch_size: int, parts: int, what: str) -> None:
+    """Raises ValueError unless a batch has as many equal parts."""
+    if batch_size % parts:
+        raise ValueError(
+            f"batch_size must be divisible by the {parts} {what}. Received: batch_size={batch_size}"
+        )
 
 
 def resolve_precision(name: str) -> str:

@@ -1,10 +1,12 @@
-"""What every epoch of a run sees: which samples, in clips of what shape, at what rate.
+"""What every epoch of a run sees: clips of which shape, in batches of which size, at which rate.
 
 No TensorFlow and no Keras here, so that a recipe can be shown at once.
 """
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Sequence
 
 from keras_mtnet.training.recipe import Recipe
 
@@ -12,8 +14,8 @@ from keras_mtnet.training.recipe import Recipe
 # goes once through the long cycle; the short cycle changes size and batch within it.
 LONG_CYCLE = ((8, 1 / 4, 0.5**0.5), (4, 1 / 2, 0.5**0.5), (2, 1 / 2, 1.0), (1, 1.0, 1.0))
 SHORT_CYCLE = (0.5, 0.5**0.5, 1.0)
-# Share of the epochs that closes a run in its full shape, as statistics of batch normalisation
-# must fit what is tested.
+# Share of the epochs that closes a run in its full shape, as statistics of batch normalization
+# must fit what is validated.
 CLOSING = 1 / 8
 _SIZE_STEP = 8  # sizes are whole multiples, so that stages halve them without rest
 
@@ -24,18 +26,16 @@ class Epoch:
 
     Attributes:
         number: from 0.
-        first_sample: number of its first sample in the stream of `keras_mtnet.data.clips`.
         first_step: steps of all epochs before it.
-        steps: its own.
+        steps: its own: as many as it takes to see as many clips as there are videos.
         batch_size: clips of a step.
         frames: of a clip.
         stride: every `stride`-th frame of a video is in a clip.
         size: height and width of a clip.
-        rate: factor on the learning rate: batches `rate` times as large as the recipe's.
+        rate: factor on the learning rate: batches are `rate` times as large as the recipe's.
     """
 
     number: int
-    first_sample: int
     first_step: int
     steps: int
     batch_size: int
@@ -45,36 +45,49 @@ class Epoch:
     rate: float = 1.0
 
     @property
-    def end_sample(self) -> int:
-        """The first sample that is not in this epoch."""
-        return self.first_sample + self.steps * self.batch_size
+    def shape(self) -> tuple[int, int, int, int]:
+        """Clips of a batch, frames, stride and size."""
+        return self.batch_size, self.frames, self.stride, self.size
 
 
 def plan(recipe: Recipe, videos: int) -> list[Epoch]:
     """The epochs of a run.
 
-    An epoch has as many whole batches as it takes to see every video; the last batch is filled up
-    with the first videos of the next pass.
-
     Args:
         recipe: with stride and size filled in.
         videos: how many there are to train on.
+
+    Example:
+
+    >>> [epoch] = plan(Recipe(stride=2, size=64, epochs=1, batch_size=4), videos=18)
+    >>> epoch.steps, epoch.shape
+    (5, (4, 16, 2, 64))
     """
     epochs: list[Epoch] = []
     step = 0
     for number in range(recipe.epochs):
         batch_size, frames, size = _shape(recipe, number)
         steps = math.ceil(videos / batch_size)
-        stride = recipe.stride * (recipe.frames // frames)  # the same span of time
+        stride = (recipe.stride or 1) * (recipe.frames // frames)  # the same span of time
         rate = batch_size / recipe.batch_size
-        first = number * steps * batch_size
-        epochs.append(Epoch(number, first, step, steps, batch_size, frames, stride, size, rate))
+        epochs.append(Epoch(number, step, steps, batch_size, frames, stride, size, rate))
         step += steps
     return epochs
 
 
+def total_steps(epochs: Sequence[Epoch]) -> int:
+    """Steps of all epochs."""
+    return epochs[-1].first_step + epochs[-1].steps
+
+
+def phases(epochs: Sequence[Epoch]) -> list[list[Epoch]]:
+    """Consecutive epochs of one shape, together."""
+    return [list(group) for _, group in itertools.groupby(epochs, lambda epoch: epoch.shape)]
+
+
 def _shape(recipe: Recipe, number: int) -> tuple[int, int, int]:
     """Batch size, frames and size of epoch `number`."""
+    assert recipe.size is not None
     cycled = recipe.epochs - math.ceil(recipe.epochs * CLOSING)
     if not recipe.multigrid or number >= cycled:
         return recipe.batch_size, recipe.frames, recipe.size

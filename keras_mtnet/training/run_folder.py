@@ -1,112 +1,124 @@
-"""The folder of a run: what is in it, what may go on in it, and how its network is loaded."""
+"""The folder of a run: what is in it, what may continue in it, and how its network is loaded."""
 
 import dataclasses
 import hashlib
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-import tensorflow as tf
-
-import keras_mtnet.layers  # noqa: F401  what a saved network is made of
 from keras_mtnet import __version__
-from keras_mtnet.data import Videos
-from keras_mtnet.files import write_text
-from keras_mtnet.training.recipe import Recipe, stored_recipe
+from keras_mtnet.data.videos import Videos
+from keras_mtnet.files import check_new_folder, write_text
+from keras_mtnet.training.recipe import Recipe
 
-# Settings that may change where a run goes on: they say where things lie, not what is computed.
-_FREE = (
-    *("root", "annotations", "output", "wandb"),
-    *("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"),
-)
+if TYPE_CHECKING:
+    from keras_mtnet.models.video_model import VideoModel
 
-
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """What a trained model needs to be used right.
-
-    Attributes:
-        class_names: in label order.
-        frames: frames of a clip.
-        stride: every `stride`-th frame of the video is in a clip.
-        size: height and width of a clip.
-        recipe: how it was trained.
-    """
-
-    class_names: tuple[str, ...]
-    frames: int
-    stride: int
-    size: int
-    recipe: Recipe
+CHECKPOINTS = "checkpoints"
+# Settings that may change where a run continues: they say where things are, not what is computed.
+_FREE = ("root", "annotations", "output", "wandb")
+_FREE += ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints")
 
 
-def load_run(path: str | os.PathLike, best: bool = False) -> tuple[keras.Model, RunConfig]:
+def load_run(path: str | os.PathLike, best: bool = False) -> tuple["VideoModel", Recipe]:
     """Loads the network of a finished run.
 
     Args:
         path: the run folder.
         best: the weights of the best epoch instead of those at the end of the run. They were chosen
-            by their accuracy on the test clips, which flatters them on just those.
+            by their accuracy on the validation clips, which flatters them on just those.
 
     Returns:
-        The network, not compiled, and its `RunConfig`.
+        The network, not compiled, whose `clip_spec` has the class names and what else it needs to
+        be used right; and the recipe with everything that was filled in.
 
     Raises:
         FileNotFoundError: if this is not the folder of a finished run.
     """
     path = Path(path)
-    for name in ("config.json", "classes.txt", "model.keras"):
+    for name in ("config.json", "model.keras"):
         if not (path / name).is_file():
             raise FileNotFoundError(
                 f"{path} is not the folder of a finished run: it holds no {name}."
             )
+    import keras
+
+    import keras_mtnet.layers
+    import keras_mtnet.models  # noqa: F401  what a saved network is made of
+
     model = keras.models.load_model(path / "model.keras", compile=False)
     if best:
         model.load_weights(path / "best.weights.h5")
-    recipe = stored_recipe(path)
-    names = tuple((path / "classes.txt").read_text(encoding="utf-8").splitlines())
-    return model, RunConfig(names, recipe.frames, recipe.stride, recipe.size, recipe)
+    return model, stored_recipe(path)
 
 
-def start_folder(path: Path, recipe: Recipe, training: Videos, testing: Videos) -> None:
+def stored_recipe(path: str | os.PathLike) -> Recipe:
+    """The recipe of the run in a folder, with everything that was filled in."""
+    return Recipe.from_json(json.dumps(_config(path)["recipe"]))
+
+
+def check_output(recipe: Recipe, resume: bool) -> bool:
+    """Whether the output of a recipe holds a run to continue.
+
+    Raises:
+        ValueError: if `root` or `output` is not given, or the output lies among the videos, where
+            the next start would take it for a class.
+        OSError: if the output is taken, or cannot be written.
+    """
+    for name in ("root", "output"):
+        if not getattr(recipe, name):
+            raise ValueError(f"A recipe needs {name}, a folder, to be trained. Received: {name}=''")
+    output, root = Path(recipe.output).resolve(), Path(recipe.root).resolve()
+    if root in (output, *output.parents):
+        raise ValueError(
+            "output must lie outside root, or the run would be taken for videos. "
+            f"Received: output={recipe.output}, root={recipe.root}"
+        )
+    if resume and (output / "config.json").is_file():
+        return True
+    check_new_folder(recipe.output, "a run")
+    return False
+
+
+def start_folder(recipe: Recipe, training: Videos, validation: Videos) -> None:
     """Makes a run folder that says what is trained, on what, and by which versions."""
-    path.mkdir(parents=True, exist_ok=True)
-    versions = {
-        "keras_mtnet": __version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-    }
     config = {
         "recipe": dataclasses.asdict(recipe),
-        "videos": {"training": _about(training), "test": _about(testing)},
-        "versions": versions,
+        "class_names": list(training.class_names),
+        "videos": {"training": _about(training), "validation": _about(validation)},
+        "versions": {
+            "keras_mtnet": __version__,
+            **{name: version(name) for name in ("keras", "tensorflow")},
+        },
     }
-    write_text(path / "classes.txt", "".join(f"{name}\n" for name in training.class_names))
-    write_text(path / "config.json", json.dumps(config, indent=2) + "\n")
+    text = json.dumps(config, indent=2) + "\n"  # JSON holds any name, also with a line break
+    output = Path(recipe.output)
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "config.json", text)
 
 
-def about_run(recipe: Recipe, training: Videos, testing: Videos) -> dict[str, Any]:
+def about_run(recipe: Recipe, training: Videos, validation: Videos) -> dict[str, Any]:
     """What must be the same in all parts, and all workers, of a run."""
     settings = json.loads(recipe.to_json())
     return {
         "settings": {name: value for name, value in settings.items() if name not in _FREE},
         "training videos": _about(training),
-        "test videos": _about(testing),
+        "validation videos": _about(validation),
     }
 
 
-def check_same_run(path: Path, recipe: Recipe, training: Videos, testing: Videos) -> None:
-    """Raises ValueError, naming the difference, unless a run goes on as it began."""
-    config = _config(path)
+def check_same_run(recipe: Recipe, training: Videos, validation: Videos) -> None:
+    """Raises ValueError, naming the differences, unless a run continues as it began."""
+    config = _config(recipe.output)
     before, now = config["recipe"], json.loads(recipe.to_json())
     names = [name for name in now if name not in _FREE and before.get(name) != now[name]]
     differences = [f"{name} was {before.get(name)} and is {now[name]}" for name in names]
-    classes = (path / "classes.txt").read_text(encoding="utf-8").splitlines()
-    if len(classes) != len(training.class_names):
-        differences.append(f"there were {len(classes)} classes and are {len(training.class_names)}")
-    for part, videos in (("training", training), ("test", testing)):
+    classes = [len(config["class_names"]), len(training.class_names)]
+    if classes[0] != classes[1]:
+        differences.append(f"there were {classes[0]} classes and are {classes[1]}")
+    for part, videos in (("training", training), ("validation", validation)):
         old, new = config["videos"][part], _about(videos)
         if old["count"] != new["count"]:
             differences.append(
@@ -117,7 +129,7 @@ def check_same_run(path: Path, recipe: Recipe, training: Videos, testing: Videos
             differences.append(f"the list of {part} videos is another one, of the same length")
     if differences:
         raise ValueError(
-            f"The run in {path} cannot go on: {'; '.join(differences)}. "
+            f"The run in {recipe.output} cannot continue: {'; '.join(differences)}. "
             "Resume it as it began, or name a new folder."
         )
 
@@ -131,5 +143,5 @@ def _about(videos: Videos) -> dict[str, Any]:
     lines = (f"{v.name}\t{v.label}\t{v.start}\t{v.end}\n" for v in videos)
     checksum = hashlib.sha256()
     for line in (*(f"{name}\n" for name in videos.class_names), *lines):
-        checksum.update(line.encode())
+        checksum.update(line.encode("utf-8", "surrogatepass"))
     return {"count": len(videos), "sha256": checksum.hexdigest()}

@@ -1,10 +1,14 @@
-"""The learning rate of every step."""
+"""The learning rate of every step, and the optimizer of a run."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_mtnet.optimizers import LayerwiseSGD
+from keras_mtnet.training.plan import Epoch, total_steps
+from keras_mtnet.training.recipe import Recipe
 
 
 def warmup_cosine(
@@ -25,6 +29,12 @@ def warmup_cosine(
 
     Raises:
         ValueError: if the warm-up is not shorter than the run.
+
+    Example:
+
+    >>> schedule = warmup_cosine(0.1, total_steps=100, warmup_steps=10)
+    >>> [round(float(schedule(step)), 3) for step in (0, 5, 10, 55)]
+    [0.0, 0.05, 0.1, 0.05]
     """
     if not 0 <= warmup_steps < total_steps:
         raise ValueError(
@@ -70,6 +80,59 @@ def scaled_by_epoch(
     Args:
         schedule: of every step.
         starts: first step of each epoch, from 0 up.
-        factors: one an epoch.
+        factors: one per epoch.
     """
     return ScaledByEpoch(keras.optimizers.schedules.serialize(schedule), starts, factors)
+
+
+def make_optimizer(recipe: Recipe, epochs: Sequence[Epoch], stages: int = 0) -> LayerwiseSGD:
+    """The optimizer of a run.
+
+    Args:
+        recipe: its settings.
+        epochs: of `plan`.
+        stages: of the network, which are unfrozen one after another from the last to the first.
+
+    Raises:
+        ValueError: if the run is too short for its warm-up, or for one update.
+    """
+    total, accumulated = total_steps(epochs), recipe.gradient_accumulation_steps
+    warmup = total // 10 if recipe.warmup_steps is None else recipe.warmup_steps
+    if accumulated > total:
+        raise ValueError(
+            f"gradient_accumulation_steps={accumulated} steps make one update, and the run has "
+            f"{total}."
+        )
+    # By steps, whether or not several make one update: so does Keras.
+    rate = warmup_cosine(recipe.peak_learning_rate, total, warmup)
+    if any(epoch.rate != 1 for epoch in epochs):
+        starts = [epoch.first_step for epoch in epochs]
+        rate = scaled_by_epoch(rate, starts, [epoch.rate for epoch in epochs])
+    # Everything but the classifier was learned before, if there are weights to start from.
+    backbone = [(r"^(?!predictions/)", recipe.backbone_lr_multiplier)] if recipe.weights else []
+    average = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
+    return LayerwiseSGD(
+        rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        lr_multipliers=backbone,
+        trainable_from=_unfreezing(recipe, epochs, stages),
+        average_at_end=False,  # a run may be several `fit`
+        global_clipnorm=recipe.global_clipnorm,
+        gradient_accumulation_steps=accumulated if accumulated > 1 else None,
+        **average,
+    )
+
+
+def _unfreezing(recipe: Recipe, epochs: Sequence[Epoch], stages: int) -> list[tuple[str, int]]:
+    """When frozen parts begin to learn: the head first, then stage after stage from the last."""
+    if not recipe.freeze_epochs:
+        return []
+    parts = ["^head_", *(f"^stage{n}_" for n in range(stages, 0, -1)), "^(?!predictions/)"]
+    starts = []
+    for place, part in enumerate(parts):
+        epoch = recipe.freeze_epochs + place * recipe.unfreeze_every
+        # A part whose time lies behind the end never learns.
+        step = epochs[epoch].first_step if epoch < len(epochs) else total_steps(epochs)
+        starts.append((part, step // recipe.gradient_accumulation_steps))
+    return starts

@@ -1,8 +1,9 @@
-"""Several machines, or several processes, as the workers of one run.
+"""Several workers: several machines, or several processes, that train one network.
 
-Keras' JAX backend computes: every worker runs the same program on its own part of each batch, and
-`keras.distribution.DataParallel` makes them one computation, batch statistics included. JAX's
-coordination service, at the address of worker 0, finds the workers and notices when one is lost.
+Keras' JAX backend computes: every worker runs
+the same program on its own part of each batch, and `keras.distribution.DataParallel` makes them one
+computation, batch statistics included. JAX's coordination service, at the address of worker 0,
+finds the workers and notices when one is lost.
 """
 
 import atexit
@@ -18,7 +19,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtnet.training.devices import keras_averages
+from keras_mtnet.callbacks import ExactResume
+from keras_mtnet.training.devices import check_divides
 from keras_mtnet.training.recipe import Recipe
 
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
@@ -40,6 +42,7 @@ class Workers:
 
     @property
     def is_chief(self) -> bool:
+        """Whether this worker writes."""
         return self.index == 0
 
     @property
@@ -56,12 +59,9 @@ class Workers:
         import jax
 
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        place = {}
-        if self.address:
-            place = {"coordinator_address": self.address, "num_processes": self.count}
-            place |= {"process_id": self.index, "cluster_detection_method": "deactivate"}
+        place = (self.address, self.count, self.index) if self.address else (None, None, None)
         try:
-            jax.distributed.initialize(**place)
+            keras.distribution.initialize(*place)
         except RuntimeError as error:
             raise ConnectionError(
                 f"Worker {self.index} of {self.count} did not find the others at "
@@ -96,36 +96,22 @@ class Workers:
                 raise ConnectionError(
                     f"Worker {self.index} of {self.count} lost the others, most likely because "
                     "one of them ended; see what that one said. Start all again with resume: they "
-                    f"go on from the last checkpoint. ({str(error).splitlines()[0]})"
+                    f"continue from the last checkpoint. ({str(error).splitlines()[0]})"
                 ) from error
             raise
         finally:
             if self.connected:
                 keras.distribution.set_distribution(None)
 
-    def alone(self) -> contextlib.AbstractContextManager:
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
         """Within it Keras computes on this worker only."""
-        return _no_distribution() if self.connected else contextlib.nullcontext()
-
-    @property
-    def stop_signals(self) -> tuple[signal.Signals, ...]:
-        """Those that ask for a stop by `stops`' `asked`. JAX itself passes SIGTERM on."""
-        return (signal.SIGINT,) if self.connected else (signal.SIGINT, signal.SIGTERM)
-
-    def stops(self, step: int, asked: bool) -> bool:
-        """Whether to stop after a step. Several workers agree on one, soon after any was asked.
-
-        Args:
-            step: that was just done, the same in all workers.
-            asked: whether this worker was asked.
-        """
-        if not self.connected:
-            return asked
-        from jax.experimental import multihost_utils
-
-        if asked:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return multihost_utils.reached_preemption_sync_point(step)
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
 
     def gather(self, value: Any) -> list[Any]:
         """What each worker gives here, in their order. Waits for all of them.
@@ -145,13 +131,13 @@ class Workers:
             json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)
         ]
 
-    def check_same(self, *groups: dict[str, dict[str, Any]]) -> None:
+    def check_same(self, things: dict[str, dict[str, Any]]) -> None:
         """Raises ValueError, in all workers, unless each has the same values as the chief.
 
         Args:
-            *groups: what there is to compare, by the name of the thing and of its property.
+            things: what to compare, by the name of the thing and of its property.
         """
-        found = self.gather({name: thing for group in groups for name, thing in group.items()})
+        found = self.gather(things)
         for (index, other), thing in itertools.product(enumerate(found), found[0]):
             for name, value in found[0][thing].items():
                 if other[thing][name] != value:
@@ -160,6 +146,44 @@ class Workers:
                         f"{other[thing][name]} there and {value} here. All workers need the same "
                         "settings and videos, and an output folder that they share."
                     )
+
+
+class WorkersResume(ExactResume):
+    """`ExactResume` for several workers: the chief alone writes, all stop after the same step."""
+
+    signals = (signal.SIGINT,)  # JAX itself passes SIGTERM on
+
+    def __init__(self, workers: Workers, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.writes = workers.is_chief
+        self._last = -1
+
+    def stops(self, step: int) -> bool:
+        """Whether to stop after this step: all agree on one soon after any of them was asked."""
+        from jax.experimental import multihost_utils
+
+        if super().stops(step):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if step == self._last:  # an epoch begins after the step in which the last one ended
+            return False
+        self._last = step
+        return multihost_utils.reached_preemption_sync_point(step)
+
+
+def weigh_by_real_clips(model: keras.Model) -> None:
+    """Lets the loss of a training batch be the mean over its real clips, wherever they were read.
+
+    A worker gives weight 1 to each clip that it can read, and 0 to what stands in for others. How
+    many those are in the whole batch is known where the batch is one: in the loss.
+    """
+    compute_loss = model.compute_loss
+
+    def weighed(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if training and sample_weight is not None:
+            sample_weight = sample_weight / keras.ops.maximum(keras.ops.mean(sample_weight), 1e-6)
+        return compute_loss(x, y, y_pred, sample_weight, training)
+
+    model.compute_loss = weighed
 
 
 def join(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> Workers:
@@ -180,20 +204,17 @@ def join(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> Workers
             "strategy='multi_worker' runs on Keras' JAX backend: set KERAS_BACKEND=jax before "
             f"Keras is imported. Received: KERAS_BACKEND={keras.backend.backend()}"
         )
-    if not keras_averages():
-        raise ValueError(
-            "strategy='multi_worker' needs Keras 3.8 or later. "
-            f'Received: Keras {keras.__version__}. Run: pip install "keras>=3.8"'
-        )
     if recipe.batch_norm == "local":
         raise ValueError(
             "strategy='multi_worker' takes batch statistics over all workers. "
-            "Received: batch_norm='local'; use synchronised or frozen."
+            "Received: batch_norm='local'; use synchronized or frozen."
         )
     workers = find_workers(environment)
-    _check_divides(recipe, workers.count, "workers")
+    check_divides(recipe.batch_size, workers.count, "workers")
+    keras.utils.set_random_seed(recipe.seed)  # else Keras draws one for all workers
     workers.connect()
-    _check_divides(recipe, keras.distribution.get_device_count(), "devices of all workers")
+    devices = keras.distribution.get_device_count()
+    check_divides(recipe.batch_size, devices, "devices of all workers")
     return workers
 
 
@@ -244,14 +265,6 @@ def _from_tf_config(text: str) -> Workers:
     return Workers(len(addresses), index, addresses[0])
 
 
-def _check_divides(recipe: Recipe, parts: int, what: str) -> None:
-    if recipe.batch_size % parts:
-        raise ValueError(
-            f"batch_size must be divisible by the {parts} {what}. "
-            f"Received: batch_size={recipe.batch_size}"
-        )
-
-
 def _is_shared(error: Exception) -> bool:
     """Whether an error came out of the computation of all workers."""
     import jax
@@ -259,36 +272,3 @@ def _is_shared(error: Exception) -> bool:
     text = str(error)
     known = any(word in text for word in ("Gloo", "NCCL", "coordination service"))
     return known or isinstance(error, jax.errors.JaxRuntimeError)
-
-
-@contextlib.contextmanager
-def _no_distribution() -> Iterator[None]:
-    before = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(before)
-
-
-class ExactLoss(keras.callbacks.Callback):
-    """Reports the mean loss over all real clips, of training and of tests. Put it first.
-
-    Keras' own figure counts every batch alike; among workers all batches have one size, though
-    clips without weight may fill them up. The model needs a weighted metric of the name `EXACT`.
-    """
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        _take_exact(logs)
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        _take_exact(logs)
-
-
-EXACT = "exact_loss"
-
-
-def _take_exact(logs: dict[str, Any]) -> None:
-    for part in ("", "val_"):
-        if part + EXACT in logs:
-            logs[part + "loss"] = logs.pop(part + EXACT)
