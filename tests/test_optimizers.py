@@ -7,16 +7,8 @@ import pytest
 
 from keras_mtnet.models import MTNet
 from keras_mtnet.optimizers import LayerwiseSGD
-from keras_mtnet.training import Recipe
 from keras_mtnet.training.devices import dtype_policy
-from keras_mtnet.training.optimizer import make_optimizer
-from keras_mtnet.training.plan import plan
 from keras_mtnet.training.schedules import warmup_cosine
-
-
-def optimizer_of(recipe: Recipe, videos: int = 160, stages: int = 0) -> LayerwiseSGD:
-    recipe = recipe.replace(stride=1, size=16)
-    return make_optimizer(recipe, plan(recipe, videos), stages)
 
 
 def small_model() -> keras.Model:
@@ -101,18 +93,10 @@ def test_optimizer_survives_saving(tmp_path):
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-6)
 
 
-def test_recipes_slow_down_only_what_was_learnt_before():
-    paths = ("stem_conv/kernel", "head_fc/kernel", "predictions/kernel", "predictions/bias")
-    tuned = optimizer_of(Recipe(weights="some.weights.h5", backbone_rate=0.1))
-    assert [tuned.lr_multiplier(path) for path in paths] == [0.1, 0.1, 1.0, 1.0]
-    scratch = optimizer_of(Recipe(backbone_rate=0.1))
-    assert {scratch.lr_multiplier(path) for path in paths} == {1.0}
-
-
 def test_the_exempt_weights_of_an_mtnet():
     """Biases, and scale and offset of batch normalisation; all kernels decay."""
     model = MTNet((8,), (1,), input_shape=(4, 16, 16, 3), classes=2)
-    optimizer = optimizer_of(Recipe(weight_decay=0.5))
+    optimizer = LayerwiseSGD(weight_decay=0.5)
     for variable in model.trainable_variables:
         exempt = variable.name in optimizer.no_decay
         assert exempt == (len(variable.shape) == 1 or variable.name == "bias"), variable.path
@@ -122,11 +106,10 @@ def test_the_exempt_weights_of_an_mtnet():
 def test_loss_falls_in_every_precision(precision):
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(4, 4, 16, 16, 3)).astype("float32"), np.array([0, 1, 0, 1])
-    recipe = Recipe(learning_rate=0.05, warmup_steps=0)
+    x, y = rng.integers(0, 256, (4, 4, 16, 16, 3)), np.array([0, 1, 0, 1])
     with dtype_policy(precision):
         model = MTNet((8,), (1,), input_shape=x.shape[1:], classes=2, dropout_rate=0.0)
-        model.compile(optimizer_of(recipe), "sparse_categorical_crossentropy", run_eagerly=True)
+        model.compile(LayerwiseSGD(0.05), "sparse_categorical_crossentropy", run_eagerly=True)
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (precision == "mixed_float16")
     losses = []
@@ -174,14 +157,6 @@ def test_a_part_that_waited_begins_without_momentum():
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-def test_thawing_goes_from_the_head_to_the_stem():
-    recipe = Recipe(weights="w", batch_size=16, epochs=8, frozen_epochs=2, thaw_epochs=2)
-    starts = dict(optimizer_of(recipe, videos=160, stages=2).trainable_from)
-    # 10 steps an epoch; the stem's turn would come after the run
-    assert starts == {"^head_": 20, "^stage2_": 40, "^stage1_": 60, "^stem_": 80}
-    assert optimizer_of(recipe.replace(frozen_epochs=0)).trainable_from == ()
-
-
 def test_accumulated_steps_make_one_update():
     """Four batches of 4 and one of 16, to the same weights."""
     rng = np.random.default_rng(0)
@@ -191,10 +166,8 @@ def test_accumulated_steps_make_one_update():
         [rng.normal(size=v.shape).astype("float32") for v in one.trainable_variables]
         for _ in range(8)
     ]
-    settings = {"warmup_steps": 0, "weight_decay": 0.1}
-    # So many epochs that the cosine, which goes by steps, has not begun to fall.
-    whole = optimizer_of(Recipe(batch_size=16, epochs=9000, **settings))
-    parts = optimizer_of(Recipe(batch_size=4, accumulate=4, epochs=9000, **settings))
+    whole = LayerwiseSGD(0.1, weight_decay=0.1)
+    parts = LayerwiseSGD(0.1, weight_decay=0.1, gradient_accumulation_steps=4)
     for start in (0, 4):
         means = [np.mean(group, 0) for group in zip(*gradients[start : start + 4], strict=True)]
         applied(whole, one, means)
@@ -208,16 +181,18 @@ def test_accumulated_steps_make_one_update():
 def test_clipped_by_the_norm_of_all():
     model = small_model()
     before = [np.array(v) for v in model.trainable_variables]
-    optimizer = optimizer_of(Recipe(clip_norm=0.5, weight_decay=0.0, momentum=0.0, warmup_steps=0))
+    optimizer = LayerwiseSGD(0.1, momentum=0.0, global_clipnorm=0.5)
     applied(optimizer, model, [np.full(v.shape, 3.0, "float32") for v in before])
     moved = [np.array(v) - b for v, b in zip(model.trainable_variables, before, strict=True)]
     norm = np.sqrt(sum((m**2).sum() for m in moved))
-    assert norm == pytest.approx(0.5 * Recipe().peak_rate, rel=1e-4)
+    assert norm == pytest.approx(0.5 * 0.1, rel=1e-4)
 
 
 def test_averages_are_taken_when_asked():
     model = small_model()
-    optimizer = optimizer_of(Recipe(ema=0.5, momentum=0.0, warmup_steps=0))
+    optimizer = LayerwiseSGD(
+        0.1, momentum=0.0, use_ema=True, ema_momentum=0.5, average_at_end=False
+    )
     optimizer.build(model.trainable_variables)
     average = None  # it begins with the weights after the first update
     for _ in range(3):

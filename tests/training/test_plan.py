@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_mtnet.training import Recipe
-from keras_mtnet.training.plan import CLOSING, Epoch, plan
+from keras_mtnet.training.plan import CLOSING, Epoch, phases, plan, total_steps
 
 
 def planned(videos: int, **settings) -> list[Epoch]:
@@ -11,22 +11,23 @@ def planned(videos: int, **settings) -> list[Epoch]:
 
 @pytest.mark.parametrize("videos, batch_size", [(64, 8), (65, 8), (3, 8), (9537, 64)])
 @pytest.mark.parametrize("multigrid", [False, True])
-def test_epochs_follow_one_another_and_see_every_video(videos, batch_size, multigrid):
+def test_epochs_follow_one_another_and_see_as_many_clips(videos, batch_size, multigrid):
     epochs = planned(videos, batch_size=batch_size, epochs=12, multigrid=multigrid)
-    assert epochs[0].first_sample == epochs[0].first_step == 0
-    for number, (epoch, after) in enumerate(zip(epochs, [*epochs[1:], None], strict=True)):
-        assert epoch.number == number and epoch.steps >= 1
-        assert epoch.end_sample - epoch.first_sample == epoch.steps * epoch.batch_size
-        # As many clips as there are videos, and not a whole batch more.
-        assert 0 <= epoch.steps * epoch.batch_size - videos < epoch.batch_size
-        if after:
-            assert multigrid or after.first_sample == epoch.end_sample
-            assert after.first_step == epoch.first_step + epoch.steps
+    step = 0
+    for number, epoch in enumerate(epochs):
+        assert (epoch.number, epoch.first_step) == (number, step)
+        assert epoch.steps * epoch.batch_size >= videos > (epoch.steps - 1) * epoch.batch_size
+        step += epoch.steps
+    assert total_steps(epochs) == step
+    assert [epoch for part in phases(epochs) for epoch in part] == epochs
+    for part in phases(epochs):
+        assert len({epoch.shape for epoch in part}) == 1
 
 
 def test_a_plain_epoch_is_whole_batches_of_one_shape():
     (epoch,) = planned(9537, batch_size=64, epochs=1)
-    assert epoch == Epoch(0, 0, 0, 150, 64, 16, 2, 224, 1.0)
+    assert epoch == Epoch(0, 0, 150, 64, 16, 2, 224, 1.0)
+    assert len(phases(planned(9537, batch_size=64, epochs=9))) == 1
 
 
 def test_multigrid_has_the_cycles_of_its_paper():

@@ -1,8 +1,10 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
+from keras_mtnet.data.augment import PRESETS
 from keras_mtnet.training import RECIPES, Recipe
 
 
@@ -15,14 +17,20 @@ def test_json_round_trip():
 
 
 def test_rate_scales_with_the_batch_unless_given():
-    assert Recipe(base_rate=0.1, batch_size=16).peak_rate == pytest.approx(0.025)
-    assert Recipe(base_rate=0.1, batch_size=16, learning_rate=0.3).peak_rate == 0.3
+    assert Recipe(base_learning_rate=0.1, batch_size=16).peak_learning_rate == pytest.approx(0.025)
+    assert (
+        Recipe(base_learning_rate=0.1, batch_size=16, learning_rate=0.3).peak_learning_rate == 0.3
+    )
 
 
 def test_ucf101_is_the_papers_transfer_setting():
     recipe = RECIPES["ucf101"]
-    assert (recipe.epochs, recipe.base_rate, recipe.backbone_rate) == (150, 0.01, 0.1)
-    assert recipe.warmup(1000) == 0
+    assert (recipe.epochs, recipe.base_learning_rate, recipe.backbone_lr_multiplier) == (
+        150,
+        0.01,
+        0.1,
+    )
+    assert recipe.warmup_steps == 0
     assert recipe.momentum == 0.9 and recipe.weight_decay == 1e-4
 
 
@@ -31,10 +39,27 @@ def test_the_papers_recipe():
     for name in ("hacs", "kinetics400", "kinetics700", "moments"):
         recipe = RECIPES[name]
         assert recipe.data == name and recipe.multigrid and recipe.precision == "auto"
-        assert (recipe.batch_size, recipe.peak_rate, recipe.frames) == (64, 0.1, 16)
-        assert (recipe.warmup(10**6), recipe.momentum, recipe.weight_decay) == (8000, 0.9, 1e-4)
-    assert RECIPES["hacs"].replace(batch_size=16).peak_rate == pytest.approx(0.025)
-    assert RECIPES["hacs"].replace(batch_size=16, accumulate=2).peak_rate == pytest.approx(0.05)
+        assert (recipe.batch_size, recipe.peak_learning_rate, recipe.frames) == (64, 0.1, 16)
+        assert (recipe.warmup_steps, recipe.momentum, recipe.weight_decay) == (8000, 0.9, 1e-4)
+    assert RECIPES["hacs"].replace(batch_size=16).peak_learning_rate == pytest.approx(0.025)
+    assert RECIPES["hacs"].replace(
+        batch_size=16, gradient_accumulation_steps=2
+    ).peak_learning_rate == pytest.approx(0.05)
+
+
+def test_single_augmentations_replace_those_of_a_preset():
+    strong = Recipe(augment="strong")
+    changed = Recipe(augment="strong", flip=0, mix_up=0, cut_mix=0, hue=0.1)
+    assert strong.augmentation() == PRESETS["strong"] and strong.soft_labels
+    expected = dataclasses.replace(PRESETS["strong"], flip=0, mix_up=0, cut_mix=0, hue=0.1)
+    assert changed.augmentation() == expected and not changed.soft_labels
+    assert Recipe(label_smoothing=0.1).soft_labels
+
+
+def test_paths_are_taken_wherever_text_is():
+    recipe = Recipe(root=Path("a"), output=Path("b"), weights=Path("c"), annotations=Path("d"))
+    assert recipe == Recipe(root="a", output="b", weights="c", annotations="d")
+    assert Recipe.from_json(recipe.to_json()) == recipe
 
 
 def test_every_setting_has_a_help():
@@ -50,7 +75,7 @@ def test_every_setting_has_a_help():
         ("frames", 0),
         ("stride", 0),
         ("learning_rate", -0.1),
-        ("base_rate", 0),
+        ("base_learning_rate", 0),
         ("warmup_steps", -1),
         ("weight_decay", -1e-4),
         ("momentum", 1.0),
@@ -59,9 +84,9 @@ def test_every_setting_has_a_help():
         ("ratio", 1.5),
         ("precision", "float8"),
         ("label_smoothing", 1.0),
-        ("clip_norm", 0.0),
-        ("accumulate", 0),
-        ("ema", 1.0),
+        ("global_clipnorm", 0.0),
+        ("gradient_accumulation_steps", 0),
+        ("ema_momentum", 1.0),
         ("batch_norm", "none"),
         ("checkpoint_steps", 0),
         ("checkpoint_minutes", 0.0),
@@ -70,6 +95,11 @@ def test_every_setting_has_a_help():
         ("model", "MTNetXL"),
         ("model", "MTNet"),
         ("stage_filters", (8, 16)),
+        ("sampling", "random"),
+        ("fps", 0),
+        ("flip", 1.5),
+        ("hue", 0.6),
+        ("augment", "weak"),
     ],
 )
 def test_bad_values_are_named(name, value):

@@ -4,7 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtnet.training.schedules import scaled_by_epoch, warmup_cosine
+from keras_mtnet.optimizers import LayerwiseSGD
+from keras_mtnet.training import Recipe
+from keras_mtnet.training.plan import plan
+from keras_mtnet.training.schedules import make_optimizer, scaled_by_epoch, warmup_cosine
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 80])
@@ -41,3 +44,46 @@ def test_a_scaled_schedule_survives_saving():
         [float(again(step)) for step in (3, 49, 50, 80)],
         [float(scaled(step)) for step in (3, 49, 50, 80)],
     )
+
+
+def optimizer_of(recipe: Recipe, videos: int = 160, stages: int = 0) -> LayerwiseSGD:
+    recipe = recipe.replace(stride=1, size=16)
+    return make_optimizer(recipe, plan(recipe, videos), stages)
+
+
+def test_recipes_slow_down_only_what_was_learned_before():
+    paths = ("stem_conv/kernel", "head_fc/kernel", "predictions/kernel", "predictions/bias")
+    tuned = optimizer_of(Recipe(weights="some.weights.h5", backbone_lr_multiplier=0.1))
+    assert [tuned.lr_multiplier(path) for path in paths] == [0.1, 0.1, 1.0, 1.0]
+    scratch = optimizer_of(Recipe(backbone_lr_multiplier=0.1))
+    assert {scratch.lr_multiplier(path) for path in paths} == {1.0}
+
+
+def test_unfreezing_goes_from_the_head_to_the_stem():
+    recipe = Recipe(weights="w", batch_size=16, epochs=8, freeze_epochs=2, unfreeze_every=2)
+    starts = dict(optimizer_of(recipe, videos=160, stages=2).trainable_from)
+    # 10 steps an epoch; the stem's turn would come after the run
+    assert starts == {"^head_": 20, "^stage2_": 40, "^stage1_": 60, "^(?!predictions/)": 80}
+    assert optimizer_of(recipe.replace(freeze_epochs=0)).trainable_from == ()
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"gradient_accumulation_steps": 11}, "gradient_accumulation_steps=11 .* run has 10"),
+        ({"warmup_steps": 10}, "warmup_steps must be .* 10 steps of the run"),
+    ],
+)
+def test_a_run_that_is_too_short(settings, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer_of(Recipe(epochs=1, batch_size=16, **settings))
+
+
+def test_settings_have_the_names_that_keras_gives_them():
+    recipe = Recipe(
+        ema_momentum=0.9, global_clipnorm=2.0, gradient_accumulation_steps=3, weight_decay=0.1
+    )
+    config = optimizer_of(recipe).get_config()
+    assert config["use_ema"] and not config["average_at_end"]
+    for name in ("ema_momentum", "global_clipnorm", "gradient_accumulation_steps", "weight_decay"):
+        assert config[name] == getattr(recipe, name)

@@ -13,10 +13,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-
-from keras_mtnet.training import Recipe, load_run
 from keras_mtnet.training.checkpoint import FOLDER, checkpoints
 from keras_mtnet.training.multi_worker import EXACT, ExactLoss, Workers, find_workers, join
+
+from keras_mtnet.training import Recipe, load_run
 
 TINY = {
     "model": "MTNet",

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from keras_mtnet.training import Recipe, dry_run
+from keras_mtnet.training.dry_run import describe, duration, learning_rates
 from keras_mtnet.training.plan import plan
-from keras_mtnet.training.rehearsal import duration, learning_rates, phases
 
 SETTINGS = {
     "model": "MTNet",
@@ -18,23 +18,22 @@ SETTINGS = {
 }
 
 
-def test_a_dry_run_shows_everything_and_writes_only_the_picture(drawn, tmp_path, capsys):
+def test_a_dry_run_shows_everything_and_writes_only_the_picture(drawn, tmp_path):
     recipe = Recipe(root=str(drawn), output=str(tmp_path / "run"), **SETTINGS)
-    dry_run(recipe, str(tmp_path / "schedule.png"))
-    out = capsys.readouterr().out
+    out = dry_run(recipe, str(tmp_path / "schedule.png"))
     shown, _, rest = out.partition("\n}\n")
     resolved = json.loads(shown + "}")
     assert resolved["stride"] == 4 and resolved["learning_rate"] == pytest.approx(0.1 * 4 / 64)
-    assert "32 training and 16 test videos of 8 classes, 0 missing" in rest
+    assert "32 training and 16 validation videos of 8 classes, 0 missing" in rest
     assert "epochs 1-3: 24 steps of 4 clips of 4x16x16 at stride 4" in rest
     assert "the 24 steps about" in rest
     assert [path.name for path in tmp_path.iterdir()] == ["schedule.png"]
 
 
-def test_phases_join_epochs_of_one_shape():
+def test_a_line_tells_the_epochs_of_one_shape():
     recipe = Recipe(**{**SETTINGS, "frames": 16, "size": 64, "stride": 1, "epochs": 9})
-    assert len(phases(plan(recipe, 40))) == 1
-    lines = phases(plan(recipe.replace(multigrid=True), 40))
+    assert len(describe(plan(recipe, 40))) == 1
+    lines = describe(plan(recipe.replace(multigrid=True), 40))
     assert lines[0] == "epoch 1: 1 steps of 64 clips of 4x32x32 at stride 4, rate x 16"
     assert lines[-1] == "epochs 8-9: 20 steps of 4 clips of 16x64x64 at stride 1"
 
