@@ -35,9 +35,9 @@ def write_beside(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a UTF-8 text file whole."""
+    """Writes a UTF-8 text file whole. What UTF-8 cannot say, in names of files, is escaped."""
     with write_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_new_folder(path: str | os.PathLike, what: str) -> Path:

@@ -131,6 +131,11 @@ class BatchReader:
         places = np.resize(places, size)
         return Batch(clips[places], labels[places], weights, numbers[places], first)
 
+    def names(self, epoch: int, step: int) -> list[str]:
+        """The names of the videos of a batch."""
+        numbers = map(int, self.stream.numbers(epoch, step))
+        return [self.videos[self.stream.video(number)].name for number in numbers]
+
     def placeholder(self, epoch: int, step: int) -> Batch:
         """Zeros of the same shape, without reading anything."""
         numbers = self.stream.numbers(epoch, step)

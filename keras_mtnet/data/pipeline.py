@@ -95,7 +95,8 @@ def clips(
         A `tf.data.Dataset` of known length: clips uint8 RGB `(B, frames, size, size, 3)` (float32
         of 0 to 255 after MixUp and CutMix) and labels int32 `(B,)`, or float32 `(B, classes)` for
         `"categorical"`, `(B, 1)` for `"binary"`. Its attributes are `class_names`, `clip_spec`,
-        `report` and `position`, a `Position`: each iteration to the end reads the next epoch.
+        `report`, `position`, a `Position`: each iteration to the end reads the next epoch, and
+        `batch_names(epoch, step)`, the names of the videos of a batch.
 
     Raises:
         ValueError: for a wrong argument. During iteration: where nothing of a batch can be read,
@@ -162,6 +163,7 @@ def clips(
     batches.class_names = videos.class_names
     batches.report = report
     batches.position = position
+    batches.batch_names = reader.names
     batches.clip_spec = ClipSpec(
         frames=frames,
         stride=stride if sampling == "window" else None,
@@ -289,11 +291,13 @@ def _read_batches(reader: BatchReader, position: Position, at_once: int) -> tf.d
         batch[4].set_shape(())
         return place, *batch
 
+    def start() -> np.ndarray:
+        # An older iterator may still be reading ahead, so what to skip is taken here and at once.
+        skip, position.skip = position.skip, 0
+        return np.array([position.epoch, skip], "int64")
+
     def begin(_: tf.Tensor) -> tf.Tensor:
-        start = tf.numpy_function(
-            lambda: np.array([position.epoch, position.skip], "int64"), [], tf.int64
-        )
-        return tf.ensure_shape(start, [2])
+        return tf.ensure_shape(tf.numpy_function(start, [], tf.int64), [2])
 
     # Where an iteration begins is asked when its first batch is.
     starts = tf.data.Dataset.range(1).map(begin)
@@ -306,9 +310,7 @@ def _deliver(batches: tf.data.Dataset, position: Position, steps: int) -> tf.dat
     """Notes what the consumer takes, and gives the data set its length."""
 
     def note(place: np.ndarray) -> np.int64:
-        epoch, step, placeholder = map(int, place)
-        if not placeholder or step + 1 == steps:
-            position.skip = 0
+        epoch, step, _ = map(int, place)
         if step + 1 == steps and position.epoch == epoch:
             position.epoch += 1
         return np.int64(step)

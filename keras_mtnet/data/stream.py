@@ -22,7 +22,7 @@ class Position:
         epoch: number of the epoch that the next iteration reads. It advances when an iteration has
             delivered its last batch, and not before.
         skip: number of batches at the beginning of the next iteration that are delivered as
-            placeholders, all zeros, without reading anything. Back at 0 once they are passed.
+            placeholders, all zeros, without reading anything. Back at 0 as soon as it begins.
     """
 
     epoch: int = 0

@@ -210,7 +210,10 @@ def write_video(path: str, frames: np.ndarray, fps: int = 25) -> None:
     """Encodes frames, uint8 `(T, H, W, 3)`: MPEG-4 for avi, else H.264 where FFmpeg has it."""
     # Near lossless: what a codec drops where things move fast would show in a single frame.
     h264 = not path.endswith(".avi") and "libx264" in av.codecs_available
-    codec, options = ("libx264", {"crf": "8", "preset": "veryfast"}) if h264 else ("mpeg4", {})
+    # Without its tree of macroblocks: with it, x264's assembly (core 165) reads memory that nobody
+    # wrote, and the same frames become other files from process to process.
+    best = {"crf": "8", "preset": "veryfast", "x264-params": "mbtree=0"}
+    codec, options = ("libx264", best) if h264 else ("mpeg4", {})
     with av.open(path, "w") as container:
         stream = container.add_stream(codec, rate=Fraction(fps), options=options)
         stream.height, stream.width = frames.shape[1:3]

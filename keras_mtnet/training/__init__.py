@@ -10,8 +10,8 @@ from typing import Any
 _NAMES = {
     "Recipe": "recipe",
     "RECIPES": "recipe",
-    "default_picture": "dry_run",
-    "dry_run": "dry_run",
+    "default_picture": "preview",
+    "dry_run": "preview",
     "load_run": "run_folder",
     "stored_recipe": "run_folder",
     "train": "run",

@@ -105,12 +105,13 @@ class Run:
         training, validation: its videos.
         epochs: its plan.
         report: videos that could not be read.
-        model, resume, throughput, callbacks: after `prepare`.
+        devices: of this process, that the network is trained on together.
+        model, resume, callbacks: after `prepare`.
     """
 
+    devices = 1
     model: VideoModel
     resume: ExactResume
-    throughput: Throughput
     callbacks: list[keras.callbacks.Callback]
 
     def __init__(self, recipe: Recipe, workers: Workers, continues: bool) -> None:
@@ -119,6 +120,7 @@ class Run:
         self.recipe = resolve(recipe, self.training)
         self.epochs = plan(self.recipe, len(self.training))
         self.report = ReadReport()
+        self.throughput = Throughput(self.recipe.batch_size)
         kept = find_checkpoints(self.output / CHECKPOINTS) if continues else []
         about = about_run(self.recipe, self.training, self.validation)
         folder = {"holds a run": continues, "checkpoints": [path.name for path in kept]}
@@ -228,7 +230,6 @@ class Run:
         """What the run does beside its steps, in the order in which it has to be done."""
         recipe, workers, output = self.recipe, self.workers, self.output
         kept = output / CHECKPOINTS
-        self.throughput = Throughput(recipe.batch_size)
         found: list[keras.callbacks.Callback] = [StopOnNaN(kept), self.throughput]
         if workers.is_chief:
             scope = {"scope": workers.alone} if workers.connected else {}

@@ -151,13 +151,25 @@ def test_skipped_batches_are_zeros_that_cost_nothing(videos, monkeypatch):
     whole = take(clips(videos, **options), 6)
     dataset = clips(videos, **options)
     dataset.position.skip = 4
-    take(dataset, 2)
-    assert dataset.position.skip == 4  # they were not passed yet
+    before = iter(dataset)
+    next(before)
+    assert dataset.position.skip == 0
+    dataset.position.skip = 4
+    next(before)  # an older iterator takes nothing of it
     batches = take(dataset, 6)
     assert not any(x.any() for x, _ in batches[:4])
     assert [x.shape for x, _ in batches] == [x.shape for x, _ in whole]
     assert_same(batches[4:], whole[4:])
     assert (dataset.position.epoch, dataset.position.skip) == (1, 0)
+
+
+def test_the_videos_of_a_batch_are_named(videos):
+    dataset = clips(videos, training=True, seed=3, **SMALL)
+    labels = {video.name: video.label for video in videos}
+    for epoch in range(2):
+        for step, (_, y) in enumerate(take(dataset, 6)):
+            names = dataset.batch_names(epoch, step)
+            assert [labels[name] for name in names] == y.tolist()
 
 
 def test_fit_reads_one_epoch_per_epoch(videos, recwarn):

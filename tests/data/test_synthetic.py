@@ -46,6 +46,13 @@ def test_same_seed_draws_the_same(drawn, tmp_path):
     assert np.abs(first - other).mean() > 5
 
 
+def test_every_file_is_the_same_whatever_was_encoded_before(drawn, tmp_path):
+    draw_dataset(str(tmp_path / "again"), groups=3, clips_per_group=2, frames=36, size=(64, 48))
+    for path in drawn.rglob("*.*"):
+        again = tmp_path / "again" / path.relative_to(drawn)
+        assert path.read_bytes() == again.read_bytes(), path.name
+
+
 def test_wrong_arguments(drawn, tmp_path):
     with pytest.raises(FileExistsError, match="not empty"):
         draw_dataset(str(drawn))

@@ -13,10 +13,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from keras_mtnet.training.checkpoint import FOLDER, checkpoints
-from keras_mtnet.training.multi_worker import EXACT, ExactLoss, Workers, find_workers, join
 
+from keras_mtnet.callbacks.checkpoint import find_checkpoints
 from keras_mtnet.training import Recipe, load_run
+from keras_mtnet.training.distributed import Workers, find_workers, join, weigh_by_real_clips
+from keras_mtnet.training.run_folder import CHECKPOINTS
 
 TINY = {
     "model": "MTNet",
@@ -24,7 +25,9 @@ TINY = {
     "stage_depths": (1,),
     "frames": 4,
     "size": 16,
-    "ratio": 0.875,
+    # Sums in another order differ in their last bits, and a choice of frames that hangs by these
+    # would be another one.
+    "ratio": 1,
     "learning_rate": 0.02,
     "dropout_rate": 0.0,
     "batch_size": 4,
@@ -38,13 +41,15 @@ SLURM = {
 }
 TRAIN = """
 import json, os, signal, sys
+from absl import logging
+from keras_mtnet.callbacks import ExactResume
 from keras_mtnet.training import Recipe, train
-from keras_mtnet.training.keeping import KeepPlace
+logging.set_verbosity("info")
 killed = int(os.environ.get("KILLED_AT", 0))
 def on_train_batch_begin(self, batch, logs=None):
     if self.state.step == killed > 0:
         os.kill(os.getpid(), signal.SIGKILL)
-KeepPlace.on_train_batch_begin = on_train_batch_begin
+ExactResume.on_train_batch_begin = on_train_batch_begin
 for settings in sys.argv[1:]:
     train(Recipe.from_json(settings), resume=True)
 """
@@ -75,7 +80,7 @@ def run_all(commands: list[tuple[list[str], dict[str, str]]]) -> list[tuple[int,
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, env=env, **pipes) for command, env in commands]
     try:
-        texts = [process.communicate(timeout=300) for process in started]
+        texts = [process.communicate(timeout=600) for process in started]
     finally:
         for process in started:
             process.kill()
@@ -124,7 +129,7 @@ def recipes(drawn, tmp_path_factory) -> dict[str, Recipe]:
         "plain": Recipe(
             annotations=lists(drawn, folder / "plain_lists", train, test),
             output=str(folder / "plain"),
-            epochs=5,
+            epochs=3,
             **common,
         ),
         # The weightless clips that fill batches up count in batch statistics only.
@@ -136,7 +141,7 @@ def recipes(drawn, tmp_path_factory) -> dict[str, Recipe]:
             batch_norm="frozen",
             checkpoint_steps=1,
             epochs=2,
-            **{**common, "ratio": 1},
+            **common,
         ),
     }
 
@@ -180,13 +185,14 @@ def test_two_workers_equal_one_process(recipes, alone):
     env = environment(**{**SLURM, "SLURM_JOB_ID": job})
     del env["KERAS_BACKEND"]
     flags = [f"--{k}={getattr(recipe, k)}" for k in ("data", "root", "annotations", "output")]
-    for name, value in {**TINY, "epochs": 5, "strategy": "multi_worker"}.items():
+    for name, value in {**TINY, "epochs": 3, "strategy": "multi_worker"}.items():
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         flags.append(f"--{name}={text}")
     command = [sys.executable, "-m", "keras_mtnet.cli", "train", *flags]
     done = run_all([(command, {**env, "SLURM_PROCID": str(i)}) for i in range(2)])
     assert [status for status, _, _ in done] == [0, 0], [errors[-2000:] for _, _, errors in done]
-    assert "23 steps of 4 clips, on 2 CPU" in done[0][1] and "2 workers." in done[0][1]
+    told = "".join(done[0][1:])
+    assert "15 steps of 4 clips, on 2 CPU" in told and "2 workers." in told
     assert "Epoch" not in done[1][1]
     run = Path(recipe.output)
     assert_same_run(alone["plain"], run)
@@ -200,11 +206,11 @@ def test_a_lost_worker_ends_the_run_which_goes_on_later(recipes, alone):
     assert killed == -signal.SIGKILL and status == 1, errors[-3000:]
     assert "Worker 0 of 2 lost the others" in errors
     run = Path(recipe.output)
-    assert checkpoints(run / FOLDER)[0].name == "step-000000003.npz"
+    assert find_checkpoints(run / CHECKPOINTS)[0].name == "step-000000003.npz"
     assert not (run / "model.keras").exists()
     done = train_two(recipe)
     assert [status for status, _, _ in done] == [0, 0], [errors[-2000:] for _, _, errors in done]
-    assert "Going on after step 3, in epoch 2." in done[0][1]
+    assert "Continuing after step 3." in done[0][2]
     assert_same_run(alone["broken"], run)
     # What either of them could not read is in the list.
     unreadable = (run / "unreadable.txt").read_text()
@@ -270,9 +276,9 @@ def test_runs_that_several_workers_cannot_do(monkeypatch, backend, changes, mess
 
 def test_a_run_of_one_needs_nobody():
     one = join(Recipe())
-    assert one.is_chief and one.part is None and one.gather("it") == ["it"]
+    assert one.is_chief and one.part == (0, 1) and one.gather("it") == ["it"]
     one.check_same({"settings": {"epochs": 1}})
-    with pytest.raises(KeyError), one.together(), one.alone():
+    with pytest.raises(KeyError), one.together():
         raise KeyError
 
 
@@ -286,7 +292,16 @@ def test_workers_that_differ_are_named(monkeypatch):
         Workers(3).check_same({"settings": {"epochs": 1, "seed": 0}})
 
 
-def test_the_loss_of_all_clips_takes_the_place_of_keras():
-    logs = {"loss": 1.0, EXACT: 2.0, "val_loss": 3.0}
-    ExactLoss().on_epoch_end(0, logs)
-    assert logs == {"loss": 2.0, "val_loss": 3.0}
+def test_the_loss_is_the_mean_over_the_real_clips():
+    """Of two workers one could read 2 clips and the other 1."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    weigh_by_real_clips(model)
+    x, weight = np.zeros((4, 1)), np.array([1.0, 1.0, 1.0, 0.0])
+    y = np.array([[1.0], [2.0], [3.0], [9.0]])
+    loss = model.compute_loss(x, y, keras.ops.zeros((4, 1)), weight, training=True)
+    assert float(loss) == pytest.approx((1 + 4 + 9) / 3)
+    loss = model.compute_loss(x, y, keras.ops.zeros((4, 1)), weight, training=False)
+    assert float(loss) == pytest.approx((1 + 4 + 9) / 4)
+    nothing = model.compute_loss(x, y, keras.ops.zeros((4, 1)), 0 * weight, training=True)
+    assert float(nothing) == 0

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_mtnet import ClipSpec
 from keras_mtnet.layers import MTBlock
 from keras_mtnet.training import Recipe, load_run, train
-from keras_mtnet.training.devices import keras_averages
 from keras_mtnet.training.plan import plan
 
 # The smallest network of all the parts of a big one; ratio 1 is quicker where the branch is beside
@@ -62,13 +63,13 @@ def run(drawn, tmp_path_factory) -> Path:
 def test_a_run_folder_holds_everything(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
-        *("config.json", "classes.txt", "history.csv", "curves.png", "logs"),
+        *("config.json", "history.csv", "curves.png", "logs", "checkpoints"),
         *("model.keras", "best.weights.h5", "unreadable.txt"),
     }
-    assert (run / "classes.txt").read_text() == "Fall\nRise\nSpin\n"
     assert "Rise/broken.mp4: " in (run / "unreadable.txt").read_text()
     assert list((run / "logs").rglob("events.out.tfevents.*"))
     config = json.loads((run / "config.json").read_text())
+    assert config["class_names"] == ["Fall", "Rise", "Spin"]
     assert set(config["versions"]) == {"keras_mtnet", "keras", "tensorflow"}
     # What the recipe left open is there as it was used.
     assert config["recipe"]["stride"] == 2 and config["recipe"]["warmup_steps"] == 0
@@ -77,7 +78,7 @@ def test_a_run_folder_holds_everything(run):
 def test_the_history_has_training_and_validation(run):
     with open(run / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [row["epoch"] for row in rows] == ["0", "1"]
     columns = {"loss", "accuracy", "val_loss", "val_accuracy", "clips_per_second", "learning_rate"}
     assert columns <= set(rows[0])
     assert all(np.isfinite(float(row[name])) for row in rows for name in columns)
@@ -86,10 +87,11 @@ def test_the_history_has_training_and_validation(run):
 
 
 def test_load_run_gives_the_model_and_what_it_needs(run):
-    model, config = load_run(run)
+    model, recipe = load_run(run)
     assert model.output_shape == (None, 3) and model.input_shape == (None, 4, 16, 16, 3)
-    assert config.class_names == ("Fall", "Rise", "Spin")
-    assert (config.frames, config.stride, config.size) == (4, 2, 16)
+    spec = ClipSpec(4, 2, 16, sampling="window", class_names=("Fall", "Rise", "Spin"))
+    assert model.clip_spec == spec
+    assert (recipe.stride, recipe.warmup_steps) == (2, 0)
     best, _ = load_run(run, best=True)
     fresh = keras.models.clone_model(model)
     fresh.load_weights(run / "best.weights.h5")
@@ -97,16 +99,16 @@ def test_load_run_gives_the_model_and_what_it_needs(run):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_model_alone_loads_with_the_layers_alone(run):
+def test_the_model_alone_loads(run):
     """No part of training is needed to use a trained network."""
     script = (
-        "import sys, keras, keras_mtnet.layers\n"
-        "print(keras.models.load_model(sys.argv[1]).output_shape)\n"
+        "import sys, keras, keras_mtnet\n"
+        "print(keras.models.load_model(sys.argv[1]).clip_spec.class_names)\n"
         "assert 'keras_mtnet.training' not in sys.modules"
     )
     command = [sys.executable, "-c", script, run / "model.keras"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout == "(None, 3)\n", done.stderr
+    assert done.stdout == "('Fall', 'Rise', 'Spin')\n", done.stderr
 
 
 def test_load_run_is_all_that_is_needed(run):
@@ -125,20 +127,21 @@ def test_load_run_says_what_is_missing(tmp_path):
         load_run(tmp_path)
 
 
-def test_weights_of_another_class_count(run, drawn, tmp_path, capsys):
-    """The classifier is made new and named; the rest starts from the file, at a tenth the rate."""
+def test_weights_of_another_class_count(run, drawn, tmp_path, caplog):
+    """The classifier is re-initialized and named; the rest starts from the file."""
     recipe = Recipe(
         root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
         output=str(tmp_path / "run"),
         weights=str(run / "best.weights.h5"),
-        backbone_rate=0.0,
+        backbone_lr_multiplier=0.0,
         batch_size=8,
         epochs=1,
         ratio=1,
         **TINY,
     )
+    caplog.set_level("INFO")
     train(recipe)
-    assert "made new for 2 classes: predictions" in capsys.readouterr().out
+    assert "Re-initialized: predictions" in caplog.text
     (source, _), (model, _) = load_run(run, best=True), load_run(tmp_path / "run")
     assert model.output_shape == (None, 2)
     # With a backbone rate of 0 the trained weights are still those of the file.
@@ -151,7 +154,9 @@ def test_weights_of_another_class_count(run, drawn, tmp_path, capsys):
 MIRRORED = """
 import json, sys
 import numpy as np
+from absl import logging
 from keras_mtnet.training import Recipe, load_run, train
+logging.set_verbosity("info")
 settings = json.loads(sys.argv[1])
 runs = []
 for strategy in ("none", "mirrored"):
@@ -165,10 +170,9 @@ for one, other in zip(*(model.weights for model in runs)):
 """
 
 
-@pytest.mark.skipif(not keras_averages(), reason="Keras before 3.8 is refused")
 @pytest.mark.parametrize("broken", [False, True])
 def test_two_mirrored_devices_equal_one(drawn, tmp_path, broken):
-    """Weights and batch statistics after 23 steps on the same global batches.
+    """Weights and batch statistics after 15 steps on the same global batches.
 
     Clips that fill up a batch with unreadable videos count in batch statistics only, which are
     frozen for them.
@@ -181,11 +185,14 @@ def test_two_mirrored_devices_equal_one(drawn, tmp_path, broken):
         "annotations": some_videos(drawn, tmp_path / "lists", train=18 - broken, test=3),
         "output": str(tmp_path / "run_"),
         "batch_size": 4,
-        "epochs": 5,
+        "epochs": 3,
+        # Sums in another order differ in their last bits, and a choice of frames that hangs by
+        # these would be another one.
+        "ratio": 1,
         **TINY,
     }
     if broken:
-        settings |= {"batch_norm": "frozen", "ratio": 1}
+        settings |= {"batch_norm": "frozen"}
         with open(tmp_path / "lists" / "trainlist01.txt", "a") as file:
             file.write("Fall/broken.mp4 3\n")
     done = subprocess.run(
@@ -195,7 +202,7 @@ def test_two_mirrored_devices_equal_one(drawn, tmp_path, broken):
         timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "25 steps of 4 clips, on 2 CPU" in done.stdout
+    assert "15 steps of 4 clips, on 2 CPU" in done.stderr
     assert (tmp_path / "run_mirrored" / "unreadable.txt").exists() == broken
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     differences = {row["weight"]: row["difference"] for row in rows}
@@ -225,12 +232,14 @@ def test_an_existing_run_is_not_touched(run, drawn):
         (ValueError, "at least two classes", {"root": "{tmp}/one_class"}),
         (FileNotFoundError, "none of the 2 videos", {"annotations": "{tmp}/gone"}),
         (ValueError, "None of the 3 training videos can be read", {"root": "{tmp}/texts"}),
-        (ValueError, "There is no test video", {"root": "{tmp}/single"}),
+        (ValueError, "There is no validation video", {"root": "{tmp}/single"}),
         (FileNotFoundError, "not a file", {"weights": "{tmp}/none.weights.h5"}),
         (PermissionError, "cannot be made", {"output": "{tmp}/file/run"}),
         (FileExistsError, "is a file", {"output": "{tmp}/file"}),
-        (ValueError, "not shorter than the run", {"warmup_steps": 1000}),
+        (ValueError, "less than the .* steps of the run", {"warmup_steps": 1000}),
         (ValueError, "output", {"output": ""}),
+        (ValueError, "output must lie outside root", {"output": "{root}/run"}),
+        (ValueError, "output must lie outside root", {"output": "{root}"}),
     ],
 )  # fmt: skip
 def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, message, changes):
@@ -249,14 +258,17 @@ def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, mess
     (tmp_path / "gone" / "trainlist01.txt").write_text("Fall/gone1.avi 3\nFall/gone2.avi 3\n")
     before = contents(tmp_path)
     settings = {"root": str(drawn), "output": str(tmp_path / "run"), **TINY}
-    settings |= {k: v.format(tmp=tmp_path) if isinstance(v, str) else v for k, v in changes.items()}
+    settings |= {
+        k: v.format(tmp=tmp_path, root=drawn) if isinstance(v, str) else v
+        for k, v in changes.items()
+    }
     with pytest.raises(error, match=message):
         train(Recipe(**settings))
     assert contents(tmp_path) == before
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_videos_are_counted_and_listed(drawn, tmp_path, capsys):
+def test_missing_videos_are_counted_and_listed(drawn, tmp_path, caplog):
     lists = some_videos(drawn, tmp_path / "lists", 4, 2)
     with open(tmp_path / "lists" / "trainlist01.txt", "a") as file:
         file.write("Fall/gone1.avi 3\nFall/gone2.avi 3\n")
@@ -269,11 +281,11 @@ def test_missing_videos_are_counted_and_listed(drawn, tmp_path, capsys):
         ratio=1,
         **TINY,
     )
+    caplog.set_level("INFO")
     run = train(recipe)
     assert (run / "missing.txt").read_text() == "Fall/gone1.avi\nFall/gone2.avi\n"
-    out = capsys.readouterr().out
-    assert "2 listed videos are missing, e.g. Fall/gone1.avi, Fall/gone2.avi" in out
-    assert "MTNet on 4 videos" in out
+    assert "2 listed videos are missing, e.g. Fall/gone1.avi, Fall/gone2.avi" in caplog.text
+    assert "MTNet on 4 videos" in caplog.text
 
 
 def test_mixed_clips_train_on_soft_labels(drawn, tmp_path):
@@ -291,8 +303,8 @@ def test_mixed_clips_train_on_soft_labels(drawn, tmp_path):
     with open(run / "history.csv", newline="") as file:
         (epoch,) = csv.DictReader(file)
     assert 0 <= float(epoch["val_accuracy"]) <= 1 and np.isfinite(float(epoch["loss"]))
-    model, config = load_run(run)
-    assert config.recipe.augment == "strong" and model.output_shape == (None, 2)
+    model, stored = load_run(run)
+    assert stored.augment == "strong" and model.output_shape == (None, 2)
 
 
 def test_multigrid_traces_every_shape_once(drawn, tmp_path, monkeypatch):
@@ -305,7 +317,7 @@ def test_multigrid_traces_every_shape_once(drawn, tmp_path, monkeypatch):
         return call(self, x, training=training)
 
     monkeypatch.setattr(MTBlock, "call", watched)
-    settings = {**TINY, "size": 24, "batch_size": 2, "epochs": 8, "ratio": 1}
+    settings = {**TINY, "size": 32, "batch_size": 2, "epochs": 8, "ratio": 1}
     recipe = Recipe(
         root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
         output=str(tmp_path / "run"),
@@ -313,19 +325,19 @@ def test_multigrid_traces_every_shape_once(drawn, tmp_path, monkeypatch):
         **settings,
     )
     run = train(recipe)
-    epochs = plan(load_run(run)[1].recipe, 6)
-    shapes = {(e.frames, e.size) for e in epochs}
+    shapes = {epoch.shape for epoch in plan(load_run(run)[1], 8)}
     # The stem halves the size, and the selection before the block the frames.
-    inside = [(None, max(1, t // 2), s // 2, s // 2, 24) for t, s in shapes]
-    assert len(shapes) == 5 and sorted(traced, key=str) == sorted(inside, key=str)
-    assert load_run(run)[0].input_shape == (None, 4, 24, 24, 3)
+    inside = [(n, max(1, t // 2), s // 2, s // 2, 24) for n, t, _, s in shapes]
+    assert len(shapes) == 7 and sorted(traced) == sorted(inside)
+    model, _ = load_run(run)
+    assert model.input_shape == (None, 4, 32, 32, 3) and model.clip_spec.size == 32
 
 
 def test_the_average_is_tested_and_kept(drawn, tmp_path):
     recipe = Recipe(
         root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
         output=str(tmp_path / "run"),
-        ema=0.5,
+        ema_momentum=0.5,
         checkpoint_steps=1,
         batch_size=4,
         epochs=1,
@@ -382,7 +394,22 @@ def test_a_run_whose_loss_is_no_number_stops(run, drawn, tmp_path):
         ratio=1,
         **TINY,
     )
-    with pytest.raises(FloatingPointError, match="nan at step 1, in epoch 1; ") as error:
+    with pytest.raises(FloatingPointError, match="nan at batch 1 of epoch 1; ") as error:
         train(recipe)
     assert len(re.findall(r"\w+/v_\w+\.\w+", str(error.value))) == 4  # the videos of the batch
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_class_names_of_any_kind(drawn, tmp_path):
+    """They are stored as JSON, and come back with the model."""
+    names = ["two\nlines", "tab\there", "a, b", "\u00fc \U0001f600", os.fsdecode(b"\xff latin")]
+    root = tmp_path / "videos"
+    for name, source in zip(names, ("Fall", "Rise", "Spin", "Rock", "SwayFast"), strict=True):
+        (root / name).mkdir(parents=True)
+        for video in list((drawn / source).iterdir())[:3]:
+            (root / name / video.name).symlink_to(video)
+        (root / name / "broken.mp4").write_text("not a video")
+    settings = {"batch_size": 8, "epochs": 1, "ratio": 1, **TINY}
+    run = train(Recipe(root=root, output=tmp_path / "run", **settings))
+    assert load_run(run)[0].clip_spec.class_names == tuple(sorted(names))
+    assert (run / "unreadable.txt").is_file()

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from keras_mtnet.training import Recipe, dry_run
-from keras_mtnet.training.dry_run import describe, duration, learning_rates
 from keras_mtnet.training.plan import plan
+from keras_mtnet.training.preview import describe, duration, learning_rates
 
 SETTINGS = {
     "model": "MTNet",
