@@ -1,9 +1,11 @@
 """How fast training goes."""
 
+import math
 import time
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_mtnet.callbacks.skip_batches import SkipBatches
 
@@ -34,21 +36,22 @@ class Throughput(keras.callbacks.Callback):
     def __init__(self, batch_size: int) -> None:
         super().__init__()
         self.batch_size = batch_size
-        self._arrived: float | None = None
-        self._traced = False
+        self._watched = self._traced = False
+        self._arrived = 0.0
 
     def watch(self, data: Any) -> Any:
         """A `tf.data.Dataset` that notes when each batch is handed over. Prefetch before it."""
         import tensorflow as tf
 
-        def note() -> Any:
+        def note() -> np.int64:
             self._arrived = time.perf_counter()
-            return tf.constant(0, tf.int64).numpy()
+            return np.int64(0)
 
         def pass_on(*batch: Any) -> Any:
             with tf.control_dependencies([tf.numpy_function(note, [], tf.int64)]):
                 return tf.nest.map_structure(tf.identity, batch)
 
+        self._watched = True
         watched = data.map(pass_on)
         for name in ("class_names", "clip_spec", "report", "position", "batch_names"):
             if hasattr(data, name):
@@ -76,7 +79,7 @@ class Throughput(keras.callbacks.Callback):
             return
         # What follows the last step of an epoch is validation.
         self._steps, self._seconds = self._steps + 1, self._seconds + end - self._last_end
-        if self._arrived is not None:
+        if self._watched:
             self._waited += max(0.0, self._arrived - self._begin)
         elif keras.backend.backend() != "tensorflow":  # which fetch a batch before its step begins
             self._waited += self._begin - self._last_end
@@ -84,9 +87,10 @@ class Throughput(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
-        if self._steps:
-            logs["clips_per_second"] = round(self._steps * self.batch_size / self._seconds, 2)
-            if self._arrived is not None or keras.backend.backend() != "tensorflow":
-                logs["input_wait"] = round(min(1.0, self._waited / self._seconds), 3)
+        # NaN after an epoch that was resumed behind its last step: logs have the same names always.
+        seconds = self._seconds if self._steps else math.nan
+        logs["clips_per_second"] = round(self._steps * self.batch_size / seconds, 2)
+        if self._watched or keras.backend.backend() != "tensorflow":
+            logs["input_wait"] = round(self._waited / seconds, 3)
         rate = self.model.optimizer.learning_rate
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_mtnet import __version__
-from keras_mtnet.data.videos import Videos
 from keras_mtnet.files import check_new_folder, write_text
 from keras_mtnet.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from keras_mtnet.data.videos import Videos
     from keras_mtnet.models.video_model import VideoModel
 
 CHECKPOINTS = "checkpoints"
@@ -82,7 +82,7 @@ def check_output(recipe: Recipe, resume: bool) -> bool:
     return False
 
 
-def start_folder(recipe: Recipe, training: Videos, validation: Videos) -> None:
+def start_folder(recipe: Recipe, training: "Videos", validation: "Videos") -> None:
     """Makes a run folder that says what is trained, on what, and by which versions."""
     config = {
         "recipe": dataclasses.asdict(recipe),
@@ -99,7 +99,7 @@ def start_folder(recipe: Recipe, training: Videos, validation: Videos) -> None:
     write_text(output / "config.json", text)
 
 
-def about_run(recipe: Recipe, training: Videos, validation: Videos) -> dict[str, Any]:
+def about_run(recipe: Recipe, training: "Videos", validation: "Videos") -> dict[str, Any]:
     """What must be the same in all parts, and all workers, of a run."""
     settings = json.loads(recipe.to_json())
     return {
@@ -109,7 +109,7 @@ def about_run(recipe: Recipe, training: Videos, validation: Videos) -> dict[str,
     }
 
 
-def check_same_run(recipe: Recipe, training: Videos, validation: Videos) -> None:
+def check_same_run(recipe: Recipe, training: "Videos", validation: "Videos") -> None:
     """Raises ValueError, naming the differences, unless a run continues as it began."""
     config = _config(recipe.output)
     before, now = config["recipe"], json.loads(recipe.to_json())
@@ -138,7 +138,7 @@ def _config(path: str | os.PathLike) -> dict[str, Any]:
     return json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
 
 
-def _about(videos: Videos) -> dict[str, Any]:
+def _about(videos: "Videos") -> dict[str, Any]:
     """How many videos there are, and a checksum of their names, labels, segments and order."""
     lines = (f"{v.name}\t{v.label}\t{v.start}\t{v.end}\n" for v in videos)
     checksum = hashlib.sha256()

@@ -11,6 +11,7 @@ from keras_mtnet.callbacks import Throughput
 def test_training_clips_are_counted(monkeypatch):
     """The first step, in which the graph is traced, is left out; waiting is counted."""
     callback, logs, now = Throughput(batch_size=6), {}, [0.0]
+    callback.watch(tf.data.Dataset.range(1))
     callback.set_model(
         types.SimpleNamespace(optimizer=keras.optimizers.SGD(0.25), train_function=None)
     )
@@ -34,6 +35,9 @@ def test_training_clips_are_counted(monkeypatch):
     step(0, wait=0, seconds=3)
     callback.on_epoch_end(1, logs)
     assert logs["clips_per_second"] == 2.0 and logs["input_wait"] == 0.0
+    callback.on_epoch_begin(2)  # resumed behind its last step
+    callback.on_epoch_end(2, logs)
+    assert np.isnan(logs["clips_per_second"]) and np.isnan(logs["input_wait"])
 
 
 def test_a_slow_input_is_seen():
