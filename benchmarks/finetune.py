@@ -27,7 +27,7 @@ NETWORK = {
     "batch_size": "4",
 }
 SCRATCH = {"learning_rate": "0.03"}
-TUNED = {"learning_rate": "0.03", "backbone_rate": "0.3"}
+TUNED = {"learning_rate": "0.03", "backbone_lr_multiplier": "0.3"}
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ SETTINGS = {
     "epochs": "6",
     "learning_rate": "0.02",
     "augment": "paper",
-    "ema": "0.9",
+    "ema_momentum": "0.9",
     "checkpoint_steps": "1",
 }
 MEASURED = ("clips_per_second", "input_wait")  # the only columns that may differ

@@ -84,7 +84,7 @@ def test_flags_override_the_recipe(capfd, monkeypatch, tmp_path):
     )
     assert status == 0, err
     ((recipe,), keywords) = seen[0]
-    assert (recipe.data, recipe.model, recipe.backbone_rate) == ("ucf101", "MTNetM", 0.1)
+    assert (recipe.data, recipe.model, recipe.backbone_lr_multiplier) == ("ucf101", "MTNetM", 0.1)
     assert (recipe.epochs, recipe.ratio, recipe.multigrid) == (3, 0.75, True)
     assert keywords == {"resume": False, "logical_cpus": 2}
 

@@ -55,10 +55,7 @@ def load_network(arguments: argparse.Namespace) -> Any:
     from keras_mtnet.training import load_run
 
     if arguments.run:
-        model, config = load_run(arguments.run, best=arguments.best)
-        known = {name: getattr(config, name) for name in ("stride", "class_names")}
-        model.clip_spec = model.clip_spec.merge(**known)
-        return model
+        return load_run(arguments.run, best=arguments.best)[0]
     if os.path.exists(arguments.model):
         return load_model(arguments.model, compile=False)
     if not arguments.weights:

@@ -63,7 +63,7 @@ def _train(arguments: argparse.Namespace) -> None:
         from keras_mtnet import training
     if arguments.dry_run:
         picture = arguments.picture or training.default_picture(recipe.output)
-        training.dry_run(recipe, picture, logical_cpus=arguments.logical_cpus)
+        print(training.dry_run(recipe, picture, logical_cpus=arguments.logical_cpus))
         return
     run = training.train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
     print(f"The run is in {run}. Evaluate it on several views per video:")

@@ -59,7 +59,7 @@ class TripletCosineSelection(keras.layers.Layer):
         if fixed is not None:  # a slice would do, but its gradient is slow
             frames = ops.split(x, x.shape[1], axis=1)[fixed]
             return frames[0] if len(frames) == 1 else ops.concatenate(frames, axis=1)
-        kept = self._kept_frames(x)  # (N, T')
+        kept = self.kept_frames(x)  # (N, T')
         # One gather of whole frames over batch and time together.
         n, t = ops.shape(x)[:2]
         rows = ops.arange(n, dtype="int32")[:, None] * t + kept
@@ -78,7 +78,7 @@ class TripletCosineSelection(keras.layers.Layer):
             return slice(0, 1)
         return slice(1, t - 1) if halved(t, self.factor) == t - 2 else None
 
-    def _kept_frames(self, x: Any) -> Any:
+    def kept_frames(self, x: Any) -> Any:
         """Numbers of the frames that are kept, int32 `(N, T')`, ascending."""
         t = ops.shape(x)[1]
         count = max(1, t // self.factor) if isinstance(t, int) else ops.maximum(1, t // self.factor)

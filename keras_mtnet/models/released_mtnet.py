@@ -123,7 +123,7 @@ class SimilarFrameSelection(TripletCosineSelection):
     def _fixed_frames(self, t: int | None) -> slice | None:
         return slice(0, t) if t is not None and t < 3 else super()._fixed_frames(t)
 
-    def _kept_frames(self, x: Any) -> Any:
+    def kept_frames(self, x: Any) -> Any:
         t = ops.shape(x)[1]
         known = isinstance(t, int) and self.compute_output_shape(x.shape)[1]
         count = known or ops.where(t < 3, t, ops.maximum(1, t // self.factor))

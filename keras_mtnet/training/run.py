@@ -232,13 +232,12 @@ class Run:
         kept = output / CHECKPOINTS
         found: list[keras.callbacks.Callback] = [StopOnNaN(kept), self.throughput]
         if workers.is_chief:
-            scope = {"scope": workers.alone} if workers.connected else {}
-            found.append(BestWeights(output / "best.weights.h5", **scope))
+            found.append(BestWeights(output / "best.weights.h5", scope=workers.alone))
         if recipe.ema_momentum:
             found.append(keras.callbacks.SwapEMAWeights())
         if workers.is_chief:
             found += log_callbacks(recipe, self.training)
-        options = {
+        options: dict[str, Any] = {
             "steps": recipe.checkpoint_steps,
             "minutes": recipe.checkpoint_minutes,
             "keep": recipe.keep_checkpoints,

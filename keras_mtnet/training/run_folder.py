@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints"
 # Settings that may change where a run continues: they say where things are, not what is computed.
-_FREE = ("root", "annotations", "output", "wandb")
-_FREE += ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints")
+_FREE = (
+    *("root", "annotations", "output", "wandb"),
+    *("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"),
+)
 
 
 def load_run(path: str | os.PathLike, best: bool = False) -> tuple["VideoModel", Recipe]:

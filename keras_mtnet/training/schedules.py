@@ -110,7 +110,9 @@ def make_optimizer(recipe: Recipe, epochs: Sequence[Epoch], stages: int = 0) -> 
         rate = scaled_by_epoch(rate, starts, [epoch.rate for epoch in epochs])
     # Everything but the classifier was learned before, if there are weights to start from.
     backbone = [(r"^(?!predictions/)", recipe.backbone_lr_multiplier)] if recipe.weights else []
-    average = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
+    average: dict[str, Any] = {}
+    if recipe.ema_momentum:
+        average = {"use_ema": True, "ema_momentum": recipe.ema_momentum}
     return LayerwiseSGD(
         rate,
         momentum=recipe.momentum,

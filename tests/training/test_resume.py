@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_mtnet.data import read_split
 from keras_mtnet.training import Recipe, train
 
 SETTINGS = {
@@ -136,7 +137,8 @@ def test_another_run_is_refused(runs, tmp_path, message, changes):
     shutil.copytree(whole.parent / "videos", videos)
     changes = dict(changes)
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*")}
-    first = sorted((videos / "Fall").iterdir())[0]
+    listed = read_split("folder", str(videos), subset="train")
+    first = next(Path(video.path) for video in listed if video.name.startswith("Fall/"))
     for what in ("without", "renamed"):
         path = changes.pop(what, None)
         path = path and videos / path.format(first=first.name)
