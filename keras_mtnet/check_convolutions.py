@@ -22,6 +22,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 4e-2}
 PASSES = ("output", "gradient of the input", "gradient of the kernel")
 # glibc fills memory with 0xFE when it is allocated: -1.7e38 in float32 and bfloat16.
 FILLED_MEMORY = {"MALLOC_PERTURB_": "1"}
+BACKEND = {"KERAS_BACKEND": "tensorflow"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,9 @@ def convolutions_of(model: keras.Model, batch: int = 2) -> list[Case]:
         elif hasattr(layer, "kernel") and len(shape) == 5:
             config = json.loads(json.dumps(keras.layers.serialize(layer)))
             config["build_config"] = None
-            config["config"].update(name="conv", activation="linear")
+            config["config"].update({"name": "conv"})
+            if "activation" in config["config"]:
+                config["config"]["activation"] = "linear"
             case = Case(config, (batch, *shape[1:]))
             cases.setdefault(json.dumps([config, case.shape]), case)
 
@@ -119,29 +122,21 @@ def check(
         Results as they come.
 
     Raises:
-        RuntimeError: if a process cannot begin.
+        RuntimeError: if a process fails in Python.
     """
     todo = [(case, precision) for precision in precisions for case in cases]
     while todo:
-        given = "\n".join(json.dumps([c.layer, c.shape, precision]) for c, precision in todo)
-        process = subprocess.Popen(
+        process = subprocess.run(
             [sys.executable, "-m", __spec__.name],
-            env={
-                **os.environ,
-                **FILLED_MEMORY,
-                "KERAS_BACKEND": "tensorflow",
-                **(environment or {}),
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            input="\n".join(json.dumps([c.layer, c.shape, precision]) for c, precision in todo),
+            env={**os.environ, **FILLED_MEMORY, **BACKEND, **(environment or {})},
+            capture_output=True,
             text=True,
         )
-        out, errors = process.communicate(given)
-        if not out:
-            raise RuntimeError(f"The check of convolutions could not start:\n{errors[-2000:]}")
-        found = [tuple(json.loads(line)) for line in out.splitlines()[1:]]
-        if len(found) < len(todo):  # the process ended in the middle of a case
+        found = [tuple(json.loads(line)) for line in process.stdout.splitlines()]
+        if process.returncode > 0:  # an exception of Python, not a fault of a convolution
+            raise RuntimeError(f"The check of convolutions failed:\n{process.stderr[-2000:]}")
+        if process.returncode < 0:  # in the middle of a case
             found.append((float("inf"),) * len(PASSES))
         for (case, precision), numbers in zip(todo, found, strict=False):
             yield Result(case, precision, numbers)
@@ -156,9 +151,7 @@ def _compute() -> None:
     import keras_mtnet.layers  # noqa: F401  classes of ours
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    given = sys.stdin.read().splitlines()
-    sys.stdout.write("ready\n")
-    for line in given:
+    for line in sys.stdin.read().splitlines():
         config, shape, precision = json.loads(line)
         rng = np.random.default_rng(0)
         x = tf.cast(rng.standard_normal(shape), precision)

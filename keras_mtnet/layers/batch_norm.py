@@ -99,9 +99,6 @@ def normalize_by_batch(norm: keras.layers.BatchNormalization, x: Any) -> Any:
         norm: trainable normalization over the last axis, with scale and center.
         x: clip `(N, T, H, W, C)`.
 
-    Raises:
-        ValueError: for a batch of 0 clips, of which there are no statistics.
-
     Example:
 
     >>> bn = keras.layers.BatchNormalization()
@@ -110,19 +107,14 @@ def normalize_by_batch(norm: keras.layers.BatchNormalization, x: Any) -> Any:
     >>> bool(keras.ops.all(keras.ops.abs(keras.ops.mean(y, (0, 1, 2, 3))) < 1e-5))
     True
     """
-    if 0 in x.shape:
-        raise ValueError(
-            "Batch normalization cannot be trained on a batch of 0 clips. "
-            f"Received: shape={tuple(x.shape)}"
-        )
     if norm.synchronized:  # its statistics come from all replicas
         return norm(x, training=True)
     x = at_least_float32(x)
     gamma, beta = (ops.cast(weight, x.dtype) for weight in (norm.gamma, norm.beta))
     y, mean, variance = _normalizer(norm.epsilon)(x, gamma, beta)
     for moving, batch in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
-        batch = ops.stop_gradient(batch)
-        moving.assign(moving * norm.momentum + batch * (1.0 - norm.momentum))
+        kept = ops.cast(moving, x.dtype) * norm.momentum
+        moving.assign(kept + ops.stop_gradient(batch) * (1.0 - norm.momentum))
     return ops.cast(y, norm.compute_dtype)
 
 

@@ -4,38 +4,41 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mtnet.clip_spec import ClipSpec
+from keras_mtnet.layers.shapes import check_not_empty
 
 CHANNEL_ORDERS = ("rgb", "bgr")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class ClipNormalization(keras.layers.Layer):
-    """Normalizes RGB clips of 0 to 255: `(x / 255 - mean) / std`, per channel.
+    """Normalizes RGB clips of 0 to 255 by `(x / 255 - mean) / std`, per channel.
 
-    Computes in float32 whatever the policy, then casts to the compute dtype: float16 cannot tell
+    Computes in float32 (float64 for float64), then casts to the compute dtype: float16 cannot tell
     all 256 values of a pixel apart once they are shifted.
 
-    The layer also carries the `ClipSpec` of its network, so that it survives saving, cloning and
-    surgery: `model.clip_spec` reads it here.
+    The layer also carries the `ClipSpec` of its network, which `model.clip_spec` reads, so that it
+    survives saving, cloning and surgery.
 
     Args:
         mean: three numbers, of channels scaled to 0..1, in the order of `channel_order`. None,
-            with `std=None`, leaves clips as they are: they come normalized already.
+            with `std=None`, leaves clips as they are.
         std: three numbers, in the same order.
         channel_order: `"rgb"`, or `"bgr"` for a network that was trained on reversed channels.
             Clips are RGB in either case.
-        clip_spec: what else is known of the clips: a `ClipSpec` or its `to_dict()`.
+        clip_spec: the clips that the network was trained on, a `ClipSpec` or its `to_dict()`.
 
     Input: `(N, T, H, W, 3)`, RGB, 0 to 255. Output: the same shape in the compute dtype.
+
+    Raises:
+        ValueError: for other numbers or orders, for input of another shape, and for no clips.
 
     Example:
 
     >>> layer = ClipNormalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    >>> float(layer(np.full((1, 1, 1, 1, 3), 255, "uint8"))[0, 0, 0, 0, 0])
+    >>> float(layer(keras.ops.full((1, 1, 1, 1, 3), 255, "uint8"))[0, 0, 0, 0, 0])
     1.0
     """
 
@@ -78,14 +81,15 @@ class ClipNormalization(keras.layers.Layer):
         return tuple(input_shape)
 
     def call(self, x: Any) -> Any:
-        x = ops.cast(x, "float32")
+        check_not_empty(x, "ClipNormalization")
+        x = ops.cast(x, "float64" if self.compute_dtype == "float64" else "float32")
         if self.channel_order == "bgr":
             x = ops.flip(x, axis=-1)
-        if self.mean is not None:
+        if self.mean is not None and self.std is not None:
             # One multiplication and one subtraction; the constants are folded first.
-            scale = np.asarray([1 / (255 * s) for s in self.std], "float32")
-            shift = np.asarray([m / s for m, s in zip(self.mean, self.std, strict=True)], "float32")
-            x = x * scale - shift
+            scale = [1 / (255 * s) for s in self.std]
+            shift = [m / s for m, s in zip(self.mean, self.std, strict=True)]
+            x = x * ops.convert_to_tensor(scale, x.dtype) - ops.convert_to_tensor(shift, x.dtype)
         return ops.cast(x, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.mt_conv import MTConv
 from keras_mtnet.layers.remat import Remat
-from keras_mtnet.layers.shapes import check_clip_shape, strided, triple
+from keras_mtnet.layers.shapes import check_clip_shape, check_not_empty, strided, triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 
 
@@ -124,6 +124,7 @@ class MTBlock(Remat, keras.layers.Layer):
         return (n, *map(strided, sizes, self.strides), self.filters)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
+        check_not_empty(x, "MTBlock")
         if self._rematerializes(training):
             return self._call_again(x)
         norms = [norm for conv in self.convs for norm in conv._norms]

@@ -14,6 +14,7 @@ from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.shapes import (
     check_channels_last,
     check_clip_shape,
+    check_not_empty,
     halved,
     sizes,
     strided,
@@ -166,6 +167,7 @@ class MTConv(keras.layers.Layer):
         return [self.local_bn, self.prolonged_bn, self.lateral_bn]
 
     def call(self, x: Any, training: bool | None = None) -> Any:
+        check_not_empty(x, "MTConv")
         affines = fixed_affines(self._norms, training)
         if not self.prolonged:
             return self._whole(x, affines)

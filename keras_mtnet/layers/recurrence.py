@@ -67,6 +67,11 @@ CELLS = {
 }
 
 
+def _orthogonal(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Keras' orthogonal initializer for types that TensorFlow has no QR decomposition of."""
+    return ops.cast(keras.initializers.Orthogonal()(shape, "float32"), dtype)
+
+
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class Recurrence(keras.layers.Layer):
     """A recurrent layer with as many units as it has inputs, returning the whole sequence.
@@ -83,7 +88,10 @@ class Recurrence(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         keras_cell, self._step, self._num_states = CELLS[self.cell_name]
-        self.cell = keras_cell(input_shape[-1], dtype=self.dtype_policy, name="cell")
+        options = {}
+        if self.variable_dtype == "bfloat16":
+            options["recurrent_initializer"] = _orthogonal
+        self.cell = keras_cell(input_shape[-1], dtype=self.dtype_policy, name="cell", **options)
         self.cell.build((input_shape[0], input_shape[-1]))
         self.built = True
 

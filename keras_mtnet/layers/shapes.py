@@ -33,12 +33,7 @@ def triple(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
 
 
 def check_clip_shape(shape: Sequence[int | None], layer: str) -> None:
-    """Refuses what is not `(N, T, H, W, C)` with a known number of channels.
-
-    Example:
-
-    >>> check_clip_shape((None, 16, None, None, 3), "MTConv")
-    """
+    """Refuses what is not `(N, T, H, W, C)` with a known number of channels."""
     if len(shape) != 5 or shape[-1] is None:
         raise ValueError(
             f"{layer} takes clips of shape (batch, frames, height, width, channels) with a fixed "
@@ -46,13 +41,14 @@ def check_clip_shape(shape: Sequence[int | None], layer: str) -> None:
         )
 
 
+def check_not_empty(x: Any, layer: str) -> None:
+    """Refuses a batch of 0 clips, where TensorFlow's convolutions give results of a wrong shape."""
+    if x.shape[0] == 0:
+        raise ValueError(f"{layer} needs at least one clip. Received: shape={tuple(x.shape)}")
+
+
 def check_channels_last() -> None:
-    """Refuses the global setting `channels_first`, with which clips would be read wrongly.
-
-    Example:
-
-    >>> check_channels_last()
-    """
+    """Refuses the global setting `channels_first`, with which clips would be read wrongly."""
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             "keras_mtnet takes clips as (frames, height, width, channels). Call "

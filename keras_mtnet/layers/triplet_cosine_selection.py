@@ -100,7 +100,7 @@ def neighbor_cosines(x: Any) -> Any:
     """
     v = ops.sum(at_least_float32(x), axis=(2, 3))  # (N, T, C)
     # Scaled to a largest entry of 1, squares can neither overflow nor vanish.
-    v = v * reciprocal(ops.maximum(ops.max(ops.abs(v), axis=-1, keepdims=True), SMALLEST))
+    v = v * reciprocal(ops.max(ops.abs(v), axis=-1, keepdims=True, initial=SMALLEST))
     square = ops.sum(v * v, axis=-1)  # (N, T), 0 or in [1, C]
     dot = ops.sum(v[:, :-1] * v[:, 1:], axis=-1)
     # sqrt(a * a) is a exactly, so equal frames have a cosine of exactly 1 and ties are ties.

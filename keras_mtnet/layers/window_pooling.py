@@ -152,7 +152,7 @@ class WindowPooling(keras.layers.Layer):
             places = [starts + offset for offset in range(pool)]
             inside = [
                 ops.reshape(
-                    ops.cast((p >= 0) & (p < size), "float32"),
+                    ops.cast((p >= 0) & (p < size), x.dtype),
                     [-1 if a == axis else 1 for a in range(4)],
                 )
                 for p in places

@@ -63,18 +63,46 @@ def test_unknown_sizes_change_nothing(name):
 
 
 # Relative to the largest value: a rounding is 2^-11 and 2^-8, and the blocks round some 20 times.
-@pytest.mark.parametrize("policy, error", [("mixed_float16", 0.01), ("mixed_bfloat16", 0.06)])
+ERRORS = {"float16": 0.01, "bfloat16": 0.06, "float64": 1e-5}
+POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+
+
+def call(layer, x, training):
+    takes_training = "training" in layer._call_signature.parameters
+    return layer(x, training=training) if takes_training else layer(x)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", LAYERS)
-def test_half_precision_is_near_float32(name, policy, error):
-    full, half = make(name), make(name, dtype=policy)
-    half.set_weights(full.get_weights())
-    assert all(weight.dtype == "float32" for weight in half.weights if "seed" not in weight.path)
+def test_every_policy_is_near_float32(name, policy, training):
+    full, other = make(name), make(name, dtype=policy)
+    other.set_weights(full.get_weights())
+    kept = {weight.dtype for weight in other.weights if "seed" not in weight.path}
+    assert kept <= {other.variable_dtype}
     x = clip()
-    y = half(x)
-    assert keras.backend.standardize_dtype(y.dtype) == half.compute_dtype
-    y, expected = np.array(keras.ops.cast(y, "float32")), np.array(full(x))
+    y = call(other, x, training)
+    assert keras.backend.standardize_dtype(y.dtype) == other.compute_dtype
+    y = np.array(keras.ops.cast(y, "float64"))
     assert np.isfinite(y).all()
+    if training and "stochastic" in name:
+        return  # draws in one type are not those in another
+    expected, error = np.array(call(full, x, training)), ERRORS[other.compute_dtype]
     np.testing.assert_allclose(y, expected, rtol=0, atol=error * np.abs(expected).max())
+    for weight, same in zip(other.get_weights(), full.get_weights(), strict=True):
+        np.testing.assert_allclose(  # moving statistics, too
+            weight.astype("float64"), same, rtol=0, atol=error * max(1, np.abs(same).max())
+        )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_batch_of_no_clips_gives_none_or_is_refused(name):
+    layer, x = make(name), np.zeros((0, *SHAPE[1:]), "float32")
+    if name.startswith(("mt_conv", "mt_block")):
+        with pytest.raises(ValueError, match="needs at least one clip"):
+            layer(x)
+    else:
+        assert tuple(layer(x).shape) == tuple(layer.compute_output_shape(x.shape))
 
 
 @pytest.mark.parametrize("name", WITHOUT_BLOCKS)

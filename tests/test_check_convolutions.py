@@ -1,0 +1,101 @@
+"""All forms of convolution that MTNets use are right; known faults of other forms are found."""
+
+import platform
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_mtnet import MTNet
+from keras_mtnet.check_convolutions import PASSES, Case, check, convolutions_of
+
+X86 = platform.machine() in ("x86_64", "AMD64") and platform.system() == "Linux"
+
+
+def cases(*clips):
+    """The convolutions of MTNetS, M and L, which differ in depth alone, for (frames, size).
+
+    Of those that are one matrix product, some; `benchmarks/convolutions.py` takes all.
+    """
+    found = {}
+    for frames, size in clips:
+        model = MTNet((24, 48, 96, 192), (2, 2, 2, 2), input_shape=(frames, size, size, 3))
+        found.update((str(case), case) for case in convolutions_of(model))
+    plain = [name for name in found if name.startswith("PointwiseConv3D 1x1x1 strides 1x1x1")]
+    return [case for name, case in found.items() if name not in plain or plain.index(name) % 6 == 0]
+
+
+def conv3d(shape, kernel_size, strides, filters=6):
+    layer = keras.layers.Conv3D(filters, kernel_size, strides, padding="same", use_bias=False)
+    return Case(keras.layers.serialize(layer), shape)
+
+
+def test_convolutions_of_mtnets():
+    """Clips of 8, 4, 2 and 1 frames reach the stages; the prolonged branches have half of each."""
+    found = cases((16, 64), (6, 32))
+    assert {case.shape[1] for case in found} >= {16, 8, 4, 2, 1}
+    assert any(case.shape[1:4] == (1, 1, 1) for case in found)
+    for result in check(found):
+        assert result.right, result
+
+
+@pytest.mark.skipif(not X86, reason="oneDNN picks its instructions on x86 processors alone")
+def test_convolutions_on_an_older_processor():
+    """The 1x1 convolutions of few channels and stride 2 that are wrong on AVX2."""
+    found = [case for case in cases((8, 48)) if case.shape[-1] < 24]
+    for result in check(found, ["float32"], {"ONEDNN_MAX_CPU_ISA": "AVX2"}):
+        assert result.right, result
+
+
+def avx512():
+    return X86 and "avx512bw" in open("/proc/cpuinfo").read()
+
+
+@pytest.mark.skipif(not avx512(), reason="the fault is one of AVX-512")
+def test_finds_wrong_gradients():
+    """A Conv3D over two frames in bfloat16. Where TensorFlow has mended it, our form can go."""
+    good, bad = conv3d((2, 5, 6, 6, 7), 3, 1), conv3d((2, 2, 6, 6, 7), 3, 1)
+    results = list(check([good, bad, good], ["bfloat16"]))
+    assert [result.right for result in results] == [True, False, True]
+    assert np.argmax(results[1].errors) == PASSES.index("gradient of the kernel")
+    assert [result.case for result in results] == [good, bad, good]
+
+
+@pytest.mark.skipif(not avx512(), reason="the fault is one of AVX-512")
+def test_goes_on_where_a_process_ends():
+    """Frames of one row and a stride: oneDNN writes where it must not, and the process may end."""
+    good, bad = conv3d((2, 5, 6, 6, 7), 3, 1), conv3d((2, 5, 1, 5, 7), 3, (1, 2, 2))
+    results = list(check([good, bad, good], ["bfloat16"]))
+    assert [result.right for result in results] == [True, False, True]
+
+
+def test_a_failure_in_python_is_no_finding():
+    case = conv3d((2, 5, 6, 6, 7), 3, 1)
+    broken = Case({**case.layer, "class_name": "NoSuchLayer"}, case.shape)
+    with pytest.raises(RuntimeError, match="NoSuchLayer"):
+        list(check([broken], ["float32"]))
+
+
+def test_training_in_bfloat16_on_this_processor():
+    """Gradients of a whole network are finite and point where those of float32 do."""
+    shape, found = (16, 64, 64, 3), []
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (4, 16, 1, 1, 3))
+    clips = (0.7 * colors + 0.3 * rng.integers(0, 256, (4, *shape))).astype("uint8")
+    for dtype in ("float32", "mixed_bfloat16"):
+        keras.utils.set_random_seed(0)
+        model = MTNet(
+            (24, 48, 96, 192), (1, 1, 1, 1), input_shape=shape, classes=4, dropout_rate=0.0,
+            dtype=dtype,
+        )  # fmt: skip
+        with tf.GradientTape() as tape:
+            scores = model(clips, training=True)
+            loss = keras.losses.SparseCategoricalCrossentropy()(np.arange(4), scores)
+        variables = [v.value for v in model.trainable_variables]
+        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        found.append(np.concatenate([np.ravel(gradient) for gradient in gradients]))
+    exact, half = found
+    assert np.isfinite(half).all()
+    cosine = exact @ half / np.linalg.norm(exact) / np.linalg.norm(half)
+    assert cosine > 0.9
