@@ -98,15 +98,14 @@ def video_dataset_from_directory(
             f"Received: validation_split={validation_split}, subset=None"
         )
     size = _square(image_size)
-    inferred = isinstance(labels, str) and labels == "inferred"
-    if not inferred and (isinstance(labels, str) or class_names is not None):
+    if labels != "inferred" if isinstance(labels, str) else class_names is not None:
         raise ValueError(
             "labels must be 'inferred', which class_names needs, None or a list of integers. "
             f"Received: labels={labels!r}, class_names={class_names}"
         )
 
     def find(name: str | None) -> Videos:
-        if not inferred:
+        if not isinstance(labels, str):
             found = _label(os.fspath(directory), labels, follow_links)
             return _share_out(found, name, validation_split, split_seed)
         return read_split(

@@ -65,7 +65,7 @@ def _folders(labels: dict[str, set[int]]) -> dict[str, Sequence[str]]:
     """The folders of each file that tell more than its class, and not the same of all files."""
     folders: dict[str, Sequence[str]] = {file: file.split("/")[:-1] for file in labels}
     while folders and all(folders.values()):
-        classes = defaultdict(set)
+        classes: dict[str, set[int]] = defaultdict(set)
         for file, parts in folders.items():
             classes[parts[0]] |= labels[file]
         named = {label for known in classes.values() for label in known}

@@ -208,7 +208,9 @@ def _list_videos(root: str, class_name: str, follow_links: bool, left: _LeftOut)
             left.add("links to a folder above", path)
             continue
         above |= {_identity(path)}
-        pictures, others, folders, videos = [], [], [], []
+        pictures: list[os.DirEntry] = []
+        others: list[os.DirEntry] = []
+        folders, videos = [], []
         for entry in _scan(path, left):
             if is_folder(entry):
                 if entry.is_symlink() and not follow_links:
