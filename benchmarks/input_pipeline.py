@@ -45,7 +45,7 @@ from av.video.reformatter import VideoReformatter
 import keras_mtnet
 from keras_mtnet.data import Videos, clips, draw_dataset, pack, read_split, sampling
 from keras_mtnet.data.geometry import SCALE
-from keras_mtnet.video import open_video
+from keras_mtnet.video import ReadCache, open_video
 
 FRAMES, STRIDE, SEED, BATCH = 16, 4, 0, 8
 # name -> width, height, suffix, codec, options
@@ -137,7 +137,7 @@ def make_contenders(root: Path, size: int, threads: int) -> dict[str, Callable[[
     def loop(read: Callable[[str, np.ndarray], np.ndarray]) -> Callable[[int], int]:
         def run(epoch: int) -> int:
             with ThreadPoolExecutor(threads) as pool:
-                clips = pool.map(lambda window: read(*window), windows(videos, epoch))
+                clips = pool.map(lambda window: read(*window), windows(videos, epoch, cache))
                 return sum(len(clip) == FRAMES for clip in clips)
 
         return run
@@ -148,7 +148,7 @@ def make_contenders(root: Path, size: int, threads: int) -> dict[str, Callable[[
         # Iterated again, it goes on with the next epoch.
         return lambda epoch: sum(len(labels) for _, labels in dataset)
 
-    videos = read_several_times(root)
+    videos, cache = read_several_times(root), ReadCache()
     contenders = {"plain": loop(plain), "pipeline": pipeline(videos)}
     with contextlib.suppress(ImportError):
         contenders["opencv"] = loop(opencv())
@@ -165,12 +165,12 @@ def read_several_times(root: str | Path) -> Videos:
     return Videos([*videos] * 3, videos.class_names)
 
 
-def windows(videos: Videos, epoch: int) -> Iterator[tuple[str, np.ndarray]]:
+def windows(videos: Videos, epoch: int, cache: ReadCache) -> Iterator[tuple[str, np.ndarray]]:
     """The windows that `clips` reads in an epoch."""
     for place, choice in enumerate(sampling.epoch_order(SEED, epoch, len(videos))):
         u = sampling.sample_generator(SEED, epoch * len(videos) + place).random()
         path = videos[choice].path
-        yield path, sampling.random_window(open_video(path).frame_count, FRAMES, STRIDE, u)
+        yield path, sampling.random_window(open_video(path, cache=cache).frame_count, FRAMES, STRIDE, u)
 
 
 def plain(path: str, indices: np.ndarray) -> np.ndarray:

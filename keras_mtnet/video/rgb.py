@@ -66,11 +66,10 @@ class Converter:
         Raises:
             av.FFmpegError: if FFmpeg cannot convert frames of this format.
         """
-        turn = _upright(frame)
         colors = int(frame.colorspace), int(frame.color_range)
-        kind = frame.width, frame.height, frame.format.name, *colors, turn
+        kind = frame.width, frame.height, frame.format.name, *colors, frame.rotation
         if kind not in self._chains:
-            self._chains[kind] = self._make_chains(frame, turn)
+            self._chains[kind] = self._make_chains(frame, _upright(frame))
         parts = [chain(frame) for chain in self._chains[kind]]
         if self._boxes is None:
             return parts[0]
