@@ -33,7 +33,7 @@ def trained(drawn, tmp_path_factory) -> Path:
         [*command, "--root", drawn, "--output", folder], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "32 videos of 8 classes, tested on 16" in done.stdout
+    assert "32 videos of 8 classes, validated on 16" in done.stdout
     assert f"keras-mtnet evaluate --run {folder}" in done.stdout
     assert "Traceback" not in done.stderr
     return folder
@@ -94,7 +94,7 @@ def test_resume_takes_the_recipe_of_the_run(trained, drawn, capfd):
     status, out, err = run(capfd, "train", "--resume", "--output", trained)
     assert (status, err) == (0, "") and "finished already" in out
     status, _, err = run(capfd, "train", "--resume", "--output", trained, "--batch_size", 3)
-    assert status == 1 and "cannot go on: batch_size was " in err
+    assert status == 1 and "cannot continue: batch_size was " in err
 
 
 def test_dry_run(drawn, tmp_path, capfd):
@@ -247,7 +247,7 @@ def test_help_says_what_is_required_and_what_a_value_is(capfd):
     _, out, _ = run(capfd, "train", "--help")
     text = " ".join(out.split())
     assert "(default: )" not in text and "STR" not in text and "INTEGERS" not in text
-    assert "--output DIR new folder for the run (required)" in text
+    assert "--output DIR new folder for the run, outside the videos (required)" in text
     assert "--stage_filters N,N,... " in text and "--root DIR " in text and "--epochs N " in text
     for command in ("predict", "evaluate", "export", "pack", "check-videos", "info"):
         _, out, _ = run(capfd, command, "--help")

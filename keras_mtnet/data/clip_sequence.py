@@ -1,6 +1,5 @@
 """Batches of clips for every Keras backend: no TensorFlow is needed."""
 
-import os
 import threading
 import weakref
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ def read_videos(recipe: Recipe) -> tuple[Videos, Videos]:
         ValueError: if one of the two lists is empty.
     """
     place = recipe.data, recipe.root, recipe.annotations, recipe.split
-    training, validation = (read_split(*place, subset=subset) for subset in ("train", "test"))
+    training, validation = (read_split(*place, subset=subset) for subset in ("train", "validation"))
     for part, videos in (("training", training), ("validation", validation)):
         if not videos:
             raise ValueError(f"There is no {part} video: every class needs at least two videos.")

@@ -400,16 +400,23 @@ def test_a_run_whose_loss_is_no_number_stops(run, drawn, tmp_path):
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
-def test_class_names_of_any_kind(drawn, tmp_path):
-    """They are stored as JSON, and come back with the model."""
-    names = ["two\nlines", "tab\there", "a, b", "\u00fc \U0001f600", os.fsdecode(b"\xff latin")]
+def test_class_names_of_many_kinds_come_back_with_the_model(drawn, tmp_path):
+    names = ["a, b", "[c] (d)", "\u00fc \U0001f600", 'quote "e"', "back\\slash"]
     root = tmp_path / "videos"
     for name, source in zip(names, ("Fall", "Rise", "Spin", "Rock", "SwayFast"), strict=True):
         (root / name).mkdir(parents=True)
         for video in list((drawn / source).iterdir())[:3]:
             (root / name / video.name).symlink_to(video)
-        (root / name / "broken.mp4").write_text("not a video")
     settings = {"batch_size": 8, "epochs": 1, "ratio": 1, **TINY}
     run = train(Recipe(root=root, output=tmp_path / "run", **settings))
     assert load_run(run)[0].clip_spec.class_names == tuple(sorted(names))
-    assert (run / "unreadable.txt").is_file()
+    assert json.loads((run / "config.json").read_text())["class_names"] == sorted(names)
+
+
+@pytest.mark.parametrize("name", ["two\nlines", os.fsdecode(b"\xff latin")])
+def test_class_names_that_are_no_line_of_text_are_refused(drawn, tmp_path, name):
+    root = Path(class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]))
+    (root / "Rise").rename(root / name)
+    with pytest.raises(ValueError, match="one line of UTF-8"):
+        train(Recipe(root=root, output=tmp_path / "run", **TINY))
+    assert not (tmp_path / "run").exists()
