@@ -170,7 +170,10 @@ def windows(videos: Videos, epoch: int, cache: ReadCache) -> Iterator[tuple[str,
     for place, choice in enumerate(sampling.epoch_order(SEED, epoch, len(videos))):
         u = sampling.sample_generator(SEED, epoch * len(videos) + place).random()
         path = videos[choice].path
-        yield path, sampling.random_window(open_video(path, cache=cache).frame_count, FRAMES, STRIDE, u)
+        yield (
+            path,
+            sampling.random_window(open_video(path, cache=cache).frame_count, FRAMES, STRIDE, u),
+        )
 
 
 def plain(path: str, indices: np.ndarray) -> np.ndarray:

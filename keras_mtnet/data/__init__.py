@@ -10,6 +10,7 @@ from typing import Any
 _NAMES = {
     "DATASETS": "data.catalog",
     "Augment": "data.augment",
+    "ClipSequence": "data.clip_sequence",
     "ReadReport": "data.report",
     "Video": "data.videos",
     "VideoCheck": "video.check",

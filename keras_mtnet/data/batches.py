@@ -1,6 +1,8 @@
 """Batches of clips as NumPy arrays, read by several threads. No TensorFlow here."""
 
+import dataclasses
 import math
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from keras_mtnet.clip_spec import ClipSpec
+from keras_mtnet.data.augment import PRESETS, Augment, find_augment
+from keras_mtnet.data.clip_reader import ClipReader, check_positive
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.stream import ClipStream
 from keras_mtnet.data.videos import Video, Videos
 from keras_mtnet.video.source import VideoError
 
+LABEL_MODES = ("int", "categorical", "binary", None)
 _ALIGNMENT = 64  # bytes; TensorFlow copies arrays that begin elsewhere
 _NAMED = 3  # unreadable videos that an error names
 
@@ -47,17 +53,19 @@ class Threads:
     def for_each(self, function: Callable[[int], None], count: int) -> None:
         """Calls `function` with 0 to `count` - 1, several at a time; raises its first error."""
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="read")
-            calls = [self._pool.submit(function, place) for place in range(count)]
+            pool = self._pool or ThreadPoolExecutor(self.count, thread_name_prefix="read")
+            self._pool = pool
+        calls = [pool.submit(function, place) for place in range(count)]
         for call in calls:
             call.result()
 
     def close(self) -> None:
-        with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False)
-            self._pool = None
+        """Lets the threads end when they have read what they are at.
+
+        Garbage collection may call this, in any thread at any moment: taking a lock here, also that
+        of `shutdown`, could block for ever. A pool without references ends its threads by itself.
+        """
+        self._pool = None
 
 
 class BatchReader:
@@ -66,28 +74,28 @@ class BatchReader:
     Args:
         videos: the list.
         stream: which of them are in which batch.
-        read: reads the clip of a video and sample number into memory of `shape`.
-        shape: of a clip, `(T, S, S, 3)`.
-        report: takes the names of videos that cannot be read.
+        clip_reader: reads their clips. Its report takes the names of what cannot be read, and
+            where it is `strict`, the first such video is an error.
+        clip_spec: the clips that it reads.
         threads: that read.
         full: fill batches up with other clips of theirs, of weight 0. Otherwise they are smaller by
             what cannot be read.
-        strict: raise at the first video that cannot be read.
     """
 
     def __init__(
         self,
         videos: Videos,
         stream: ClipStream,
-        read: Callable[[Video, int, np.ndarray], None],
-        shape: tuple[int, ...],
-        report: ReadReport,
+        clip_reader: ClipReader,
+        clip_spec: ClipSpec,
         threads: Threads,
         full: bool,
-        strict: bool,
     ):
-        self.videos, self.stream, self.read_clip, self.shape = videos, stream, read, shape
-        self.report, self.threads, self.full, self.strict = report, threads, full, strict
+        self.videos, self.stream, self.clip_spec = videos, stream, clip_spec
+        self.threads, self.full = threads, full
+        self.augment, self.report = clip_reader.augment, clip_reader.report
+        self.shape = (clip_reader.frames, clip_reader.size, clip_reader.size, 3)
+        self._clip_reader = clip_reader
         self._failed: set[int] = set()
 
     def read(self, epoch: int, step: int) -> Batch:
@@ -108,7 +116,7 @@ class BatchReader:
             index = self.stream.video(number)
             video = self.videos[index]
             try:
-                self.read_clip(video, number, clips[place])
+                self._read_clip(video, number, clips[place])
             except VideoError as error:
                 self._add_failed(index, video, error)
                 return
@@ -150,8 +158,15 @@ class BatchReader:
             numbers[0],
         )
 
+    def _read_clip(self, video: Video, number: int, out: np.ndarray) -> None:
+        if self.stream.training:
+            draws = self.stream.draws(number, len(out))
+            self._clip_reader.random_clip(video, draws, out)
+        else:
+            out[:] = self._clip_reader.views(video)[0]
+
     def _add_failed(self, index: int, video: Video, error: VideoError) -> None:
-        if self.strict:
+        if self._clip_reader.strict:
             raise VideoError(video.name, error.reason) from error
         if video.name not in self.report.failed:
             logging.warning("Cannot read %s: %s", video.name, error.reason)
@@ -169,6 +184,93 @@ class BatchReader:
             f"None of {what} can be read, e.g. {named}. Remove these files (keras-mtnet "
             "check-videos names all that cannot be read), or raise batch_size."
         )
+
+
+def open_batches(
+    videos: Videos,
+    frames: int,
+    stride: int | None,
+    size: int,
+    batch_size: int,
+    training: bool,
+    seed: int,
+    augment: str | Augment,
+    flip: float | None,
+    label_mode: str | None,
+    fps: float | None,
+    sampling: str,
+    sample_weights: bool,
+    strict: bool,
+    report: ReadReport | None,
+    parallel_calls: int | None,
+    part: tuple[int, int] = (0, 1),
+) -> BatchReader:
+    """Checks the arguments of `clips` and makes the reader of its batches.
+
+    Raises:
+        ValueError: for a wrong argument.
+    """
+    check_videos(videos)
+    check_positive("batch_size", batch_size)
+    check_positive("parallel_calls", parallel_calls)
+    if batch_size % part[1]:
+        raise ValueError(
+            f"batch_size must be divisible by the {part[1]} parts. "
+            f"Received: batch_size={batch_size}"
+        )
+    augment = find_augment(augment)
+    if augment != PRESETS["none"] and not training:
+        raise ValueError(f"augment needs training=True. Received: augment={augment}")
+    if flip is not None:
+        augment = dataclasses.replace(augment, flip=float(flip))
+    _check_labels(videos, label_mode, augment, sample_weights)
+    report = ReadReport() if report is None else report
+    stride = videos.stride if stride is None else stride
+    clip_reader = ClipReader(frames, stride, size, fps, sampling, augment, report, strict)
+    stream = ClipStream(len(videos), batch_size, training, seed, part)
+    spec = ClipSpec(
+        frames=frames,
+        stride=stride if sampling == "window" else None,
+        size=size,
+        fps=fps,
+        sampling=sampling,
+        class_names=videos.class_names or None,
+    )
+    threads = Threads(parallel_calls or os.cpu_count() or 1)
+    return BatchReader(videos, stream, clip_reader, spec, threads, full=sample_weights)
+
+
+def check_videos(videos: Videos) -> None:
+    """Raises ValueError for what is no list of videos, or an empty one."""
+    if isinstance(videos, str | os.PathLike):
+        raise ValueError(
+            "videos must be a list of videos from keras_mtnet.data.read_split. For one folder per "
+            "class use keras_mtnet.data.video_dataset_from_directory. "
+            f"Received: videos={videos!r}"
+        )
+    if not videos:
+        raise ValueError("videos must not be empty: there is nothing to read.")
+
+
+def _check_labels(
+    videos: Videos, label_mode: str | None, augment: Augment, sample_weights: bool
+) -> None:
+    received = f"Received: label_mode={label_mode!r}"
+    if label_mode not in LABEL_MODES:
+        raise ValueError(f"label_mode must be one of {LABEL_MODES}. {received}")
+    if label_mode in ("categorical", "binary") and not videos.class_names:
+        raise ValueError(f"label_mode needs videos with class names. {received}")
+    if label_mode == "binary" and len(videos.class_names) != 2:
+        raise ValueError(
+            f"label_mode='binary' needs 2 classes. Received: {len(videos.class_names)} classes"
+        )
+    if augment.mixes and label_mode not in ("categorical", "binary"):
+        raise ValueError(
+            "MixUp and CutMix make shares of classes of the labels, which need "
+            f"label_mode='categorical' and a loss of such labels. {received}"
+        )
+    if sample_weights and label_mode is None:
+        raise ValueError(f"sample_weights=True needs labels. {received}")
 
 
 def _empty_aligned(shape: tuple[int, ...]) -> np.ndarray:

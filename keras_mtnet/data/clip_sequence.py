@@ -1,7 +1,6 @@
 """Batches of clips for every Keras backend: no TensorFlow is needed."""
 
 import threading
-import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -59,7 +58,7 @@ class ClipSequence(keras.utils.PyDataset):
     >>> import tempfile
     >>> import keras_mtnet as mt
     >>> root = tempfile.mkdtemp() + "/videos"
-    >>> _ = mt.data.draw_dataset(root, frames=8, size=(32, 24))
+    >>> mt.data.draw_dataset(root, frames=8, size=(64, 48))
     >>> videos = mt.data.read_split("folder", root)
     >>> train = mt.data.ClipSequence(videos, frames=4, size=16, batch_size=4, training=True)
     >>> clips, labels = train[0]
@@ -120,8 +119,6 @@ class ClipSequence(keras.utils.PyDataset):
         self._ahead: dict[tuple[int, int], Future[Batch]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_AHEAD, thread_name_prefix="batch")
-        weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
-        weakref.finalize(self, self._reader.threads.close)
 
     def __len__(self) -> int:
         return self._reader.stream.steps

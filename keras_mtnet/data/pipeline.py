@@ -5,7 +5,6 @@ see `stream.py`. Whole batches pass from the reading threads to TensorFlow and n
 handing one over costs as much as decoding a few frames.
 """
 
-import dataclasses
 import functools
 import os
 import weakref
@@ -13,19 +12,17 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from keras_mtnet.clip_spec import ClipSpec
-from keras_mtnet.data.augment import PRESETS, Augment, augment_clip, find_augment
-from keras_mtnet.data.batches import Batch, BatchReader, Threads
+from keras_mtnet.data.augment import Augment, augment_clip
+from keras_mtnet.data.batches import Batch, BatchReader, check_videos, open_batches
 from keras_mtnet.data.clip_reader import ClipReader, check_positive
 from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.sampling import uniform_windows
-from keras_mtnet.data.stream import ClipStream, Position
-from keras_mtnet.data.videos import Video, Videos
+from keras_mtnet.data.stream import Position
+from keras_mtnet.data.videos import Videos
 from keras_mtnet.video import VideoError, open_video
 
-LABEL_MODES = ("int", "categorical", "binary", None)
 _AHEAD = 2  # finished batches that wait for the consumer
 
 
@@ -113,37 +110,26 @@ def clips(
     >>> [clips.shape for clips, labels in train.take(1)]
     [TensorShape([4, 4, 16, 16, 3])]
     """
-    _check_videos(videos)
-    check_positive("batch_size", batch_size)
-    check_positive("parallel_calls", parallel_calls)
-    if batch_size % part[1]:
-        raise ValueError(
-            f"batch_size must be divisible by the {part[1]} parts. "
-            f"Received: batch_size={batch_size}"
-        )
-    augment = find_augment(augment)
-    if augment != PRESETS["none"] and not training:
-        raise ValueError(f"augment needs training=True. Received: augment={augment}")
-    if flip is not None:
-        augment = dataclasses.replace(augment, flip=float(flip))
-    _check_labels(videos, label_mode, augment, sample_weights)
-    report = ReadReport() if report is None else report
-    stride = videos.stride if stride is None else stride
-    clip_reader = ClipReader(frames, stride, size, fps, sampling, augment, report, strict)
-    stream = ClipStream(len(videos), batch_size, training, seed, part)
-    calls = parallel_calls or os.cpu_count()
-    threads = Threads(calls)
-
-    def read(video: Video, number: int, out: np.ndarray) -> None:
-        if training:
-            clip_reader.random_clip(video, stream.draws(number, frames), out)
-        else:
-            out[:] = clip_reader.views(video)[0]
-
-    shape = (frames, size, size, 3)
-    reader = BatchReader(
-        videos, stream, read, shape, report, threads, full=sample_weights, strict=strict
+    reader = open_batches(
+        videos,
+        frames=frames,
+        stride=stride,
+        size=size,
+        batch_size=batch_size,
+        training=training,
+        seed=seed,
+        augment=augment,
+        flip=flip,
+        label_mode=label_mode,
+        fps=fps,
+        sampling=sampling,
+        sample_weights=sample_weights,
+        strict=strict,
+        report=report,
+        parallel_calls=parallel_calls,
+        part=part,
     )
+    stream, augment, calls = reader.stream, reader.augment, reader.threads.count
     position = Position()
     # Enough batches at a time to keep all threads busy.
     batches = _read_batches(reader, position, at_once=-(-calls // stream.clips) + 1)
@@ -159,19 +145,12 @@ def clips(
         weighted=sample_weights,
     )
     batches = _deliver(batches.map(finish).prefetch(_AHEAD), position, stream.steps)
-    weakref.finalize(batches, threads.close)
+    weakref.finalize(batches, reader.threads.close)
     batches.class_names = videos.class_names
-    batches.report = report
+    batches.report = reader.report
     batches.position = position
     batches.batch_names = reader.names
-    batches.clip_spec = ClipSpec(
-        frames=frames,
-        stride=stride if sampling == "window" else None,
-        size=size,
-        fps=fps,
-        sampling=sampling,
-        class_names=videos.class_names or None,
-    )
+    batches.clip_spec = reader.clip_spec
     return batches
 
 
@@ -211,7 +190,7 @@ def views(
     Raises:
         ValueError: for a wrong argument.
     """
-    _check_videos(videos)
+    check_videos(videos)
     check_positive("num_clips", num_clips)
     check_positive("num_crops", num_crops)
     check_positive("parallel_calls", parallel_calls)
@@ -390,35 +369,3 @@ def _finish(
         )
     batch = (clips,) if label_mode is None else (clips, labels)
     return place, *batch, *((weights,) if weighted else ())
-
-
-def _check_videos(videos: Videos) -> None:
-    if isinstance(videos, str | os.PathLike):
-        raise ValueError(
-            "videos must be a list of videos from keras_mtnet.data.read_split. For one folder per "
-            "class use keras_mtnet.data.video_dataset_from_directory. "
-            f"Received: videos={videos!r}"
-        )
-    if not videos:
-        raise ValueError("videos must not be empty: there is nothing to read.")
-
-
-def _check_labels(
-    videos: Videos, label_mode: str | None, augment: Augment, sample_weights: bool
-) -> None:
-    received = f"Received: label_mode={label_mode!r}"
-    if label_mode not in LABEL_MODES:
-        raise ValueError(f"label_mode must be one of {LABEL_MODES}. {received}")
-    if label_mode in ("categorical", "binary") and not videos.class_names:
-        raise ValueError(f"label_mode needs videos with class names. {received}")
-    if label_mode == "binary" and len(videos.class_names) != 2:
-        raise ValueError(
-            f"label_mode='binary' needs 2 classes. Received: {len(videos.class_names)} classes"
-        )
-    if augment.mixes and label_mode not in ("categorical", "binary"):
-        raise ValueError(
-            "MixUp and CutMix make shares of classes of the labels, which need "
-            f"label_mode='categorical' and a loss of such labels. {received}"
-        )
-    if sample_weights and label_mode is None:
-        raise ValueError(f"sample_weights=True needs labels. {received}")

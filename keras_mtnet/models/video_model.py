@@ -55,6 +55,8 @@ class VideoModel(keras.Model):
                 ) from error
         self._check_range(x)
         object.__setattr__(self, "training_data", x)  # Keras would track and export it
+        if isinstance(x, keras.utils.PyDataset) and hasattr(x, "position"):
+            kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras would do it again
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ import pytest
 
 from keras_mtnet.data import Augment, ClipSequence, clips, pack, read_split
 from keras_mtnet.data.videos import Video, Videos
+from keras_mtnet.layers import ClipNormalization
+from keras_mtnet.models.video_model import VideoModel
 
 SMALL = {"frames": 4, "stride": 2, "size": 32, "batch_size": 6, "seed": 3}
 
@@ -116,32 +119,36 @@ def test_wrong_arguments(videos):
         ClipSequence(videos, augment=Augment(crop_area=(0.5, 1.0)), **SMALL)
 
 
-def test_fit_on_tensorflow(videos):
-    model = keras.Sequential(
-        [
-            keras.Input((4, 32, 32, 3)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.GlobalAveragePooling3D(),
-            keras.layers.Dense(8),
-        ]
-    )
+def test_fit_on_tensorflow(videos, monkeypatch):
+    """A model of this package takes the clip spec, and does not let Keras change the order."""
+    inputs = keras.Input((4, 32, 32, 3), dtype="float32")
+    x = ClipNormalization((0.5,) * 3, (0.5,) * 3)(inputs)
+    outputs = keras.layers.Dense(8)(keras.layers.GlobalAveragePooling3D()(x))
+    model = VideoModel(inputs, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss)
     train, valid = (ClipSequence(videos, training=kind, **SMALL) for kind in (True, False))
-    history = model.fit(train, validation_data=valid, epochs=3, shuffle=False, verbose=0)
+    monkeypatch.setattr(random, "shuffle", None)
+    history = model.fit(train, validation_data=valid, epochs=3, verbose=0)
     assert len(history.history["val_loss"]) == 3 and train.position.epoch == 3
     assert model.predict(valid, verbose=0).shape == (14, 8)
+    assert model.clip_spec == train.clip_spec
 
 
-SCRIPT = """
-import importlib.abc, os, sys
+SCRIPT = '''
+import importlib.abc, importlib.machinery, sys
 
-class NoTensorFlow(importlib.abc.MetaPathFinder):
+class Broken(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds TensorFlow, importing which raises."""
+
     def find_spec(self, name, path, target=None):
-        if name.split(".")[0] == "tensorflow":
-            raise ImportError("TensorFlow is not here")
+        if name == "tensorflow":
+            return importlib.machinery.ModuleSpec(name, self)
 
-sys.meta_path.insert(0, NoTensorFlow())
+    def create_module(self, spec):
+        raise ImportError("TensorFlow is broken")
+
+sys.meta_path.insert(0, Broken())
 import keras
 import numpy as np
 import keras_mtnet as mt
@@ -164,7 +171,7 @@ for root in sys.argv[2:]:
     assert model.evaluate(mt.data.ClipSequence(videos, 4, 2, 32, 6), verbose=0)[1] >= 0
     print(*(int(x) for x in np.sum(train[0][0], (1, 2, 3, 4), dtype="int64")))
 assert "tensorflow" not in sys.modules
-"""
+'''
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

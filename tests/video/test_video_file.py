@@ -364,6 +364,29 @@ def test_a_part_at_another_rate(video):
         read_window(video, np.arange, fps=0)
 
 
+def test_a_gap_in_the_times_is_no_still_picture(tmp_path):
+    """A recording that rested for half a minute."""
+    times = np.concatenate([np.arange(20), np.arange(20) + 770])
+    for name in ("a.mp4", "a.mkv"):
+        path = encode(tmp_path / name, numbered(40), "libx264", times=times, **X264)
+        video = VideoFile(path, fps=12.5)
+        shown = numbers(video.read(np.arange(video.frame_count)))
+        assert len(shown) == 20 and max(shown.count(number) for number in shown) == 1
+        late = VideoFile(path, start=30.0, fps=25.0)  # on the clock of the file
+        assert numbers(late.read(np.arange(late.frame_count))) == list(range(20, 40))
+
+
+def test_frames_as_a_stream(video):
+    for fps, expected in ((None, range(40)), (12.5, range(0, 40, 2)), (50, np.arange(80) // 2)):
+        source = VideoFile(video, fps=fps)
+        found = np.stack(list(source.stream((32, 48))))
+        assert found.shape[1:] == (32, 48, 3)
+        np.testing.assert_array_equal(
+            found, source.read(np.arange(source.frame_count), None, (32, 48))
+        )
+        assert numbers(found.repeat(2, 1).repeat(2, 2)) == list(expected)
+
+
 # --- Damage --------------------------------------------------------------------------------------
 
 
@@ -378,6 +401,15 @@ def test_damaged_video_ends_at_its_first_broken_packet(tmp_path):
     with pytest.raises(EndsEarly, match="20 frames"):
         video.read([0, 25])
     assert video.frame_count == 20
+
+
+def test_a_stream_that_meets_damage_is_begun_anew(tmp_path):
+    path = break_packet(encode(tmp_path / "a.mp4", numbered(30), "libx264"), 20)
+    video = VideoFile(path)
+    with pytest.raises(EndsEarly, match="Invalid data"):
+        list(video.stream())
+    assert numbers(np.stack(list(video.stream()))) == list(range(20))
+    assert "20 frames" in video.damage
 
 
 def test_window_of_a_damaged_video_depends_on_the_file_alone(tmp_path):
