@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 from keras_mtnet import cli
@@ -22,6 +23,12 @@ def run(capfd, *arguments: object) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as stopped:
         cli.main([str(each) for each in arguments])
     return int(stopped.value.code or 0), *capfd.readouterr()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun() -> None:
+    """TensorFlow writes to stderr at its first operation in a process."""
+    keras.ops.ones(1)
 
 
 @pytest.fixture(scope="module")

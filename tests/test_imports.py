@@ -18,8 +18,8 @@ LEVELS = (
     ("layers", "video"),
     ("data", "weights"),
     ("models",),
-    ("convert", "costs", "surgery"),
-    ("callbacks", "explain", "inference", "optimizers", "plots"),
+    ("check_convolutions", "convert", "costs", "surgery"),
+    ("callbacks", "evaluation", "explain", "inference", "optimizers", "plots", "scoring"),
     ("export", "report", "training"),
     ("cli",),
 )
@@ -28,6 +28,8 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NO_TENSORFLOW = {"clip_spec", "files", "layers", "models", "presets", "video"}
 # Talks to people at a terminal; everything else logs.
 PRINTS = {"cli", "report"}
+# Prints where `verbose=True`, as `keras.utils.image_dataset_from_directory` does.
+VERBOSE = Path("data/directory.py")
 
 
 def room(path: Path) -> str:
@@ -141,7 +143,7 @@ def test_library_code_does_not_print():
     found = [
         f"{path}:{node.lineno}"
         for path in FILES
-        if room(path) not in PRINTS
+        if room(path) not in PRINTS and path != VERBOSE
         for node in ast.walk(parse(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         if node.func.id == "print"

@@ -84,9 +84,9 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    import keras_mtnet
+    from keras_mtnet.presets import list_presets
 
-    print(repr(keras_mtnet.list_presets()))
+    print(repr(list_presets()))
 
 
 def _export(arguments: argparse.Namespace) -> None:

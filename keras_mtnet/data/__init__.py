@@ -21,7 +21,7 @@ _NAMES = {
     "count_frames": "video.opening",
     "draw_dataset": "data.synthetic",
     "pack": "data.packing.writer",
-    "read_clip": "data.pipeline",
+    "read_clip": "data.clip_reader",
     "read_frames": "video.opening",
     "read_split": "data.splits",
     "read_videos": "data.videos",

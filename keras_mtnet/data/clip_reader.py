@@ -197,3 +197,24 @@ def check_positive(name: str, value: int | None) -> None:
     """Raises ValueError for a number below 1."""
     if value is not None and value < 1:
         raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
+
+
+def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = None) -> np.ndarray:
+    """The middle clip of one video, for looking at it.
+
+    Args:
+        path: a video file, or a folder of pictures.
+        frames: frames in the clip.
+        stride: distance between neighboring frames.
+        size: side in pixels of a center crop, cut as for `clips`; the whole frames when None.
+
+    Returns:
+        RGB, uint8 `(frames, height, width, 3)`.
+
+    Raises:
+        VideoError: if the file cannot be read.
+    """
+    if size is not None:
+        return ClipReader(frames, stride, size).views(path)[0]
+    with open_video(path) as video:
+        return video.read(sampling.uniform_windows(video.frame_count, frames, stride, 1)[0])

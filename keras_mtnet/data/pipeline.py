@@ -18,10 +18,9 @@ from keras_mtnet.data.clip_reader import ClipReader, check_positive
 from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.report import ReadReport
-from keras_mtnet.data.sampling import uniform_windows
 from keras_mtnet.data.stream import Position
 from keras_mtnet.data.videos import Videos
-from keras_mtnet.video import VideoError, open_video
+from keras_mtnet.video import VideoError
 
 _AHEAD = 2  # finished batches that wait for the consumer
 
@@ -225,27 +224,6 @@ def views(
     found.class_names = videos.class_names
     found.report = report
     return found
-
-
-def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = None) -> np.ndarray:
-    """The middle clip of one video, for looking at it.
-
-    Args:
-        path: a video file, or a folder of pictures.
-        frames: frames in the clip.
-        stride: distance between neighboring frames.
-        size: side in pixels of a center crop, cut as for `clips`; the whole frames when None.
-
-    Returns:
-        RGB, uint8 `(frames, height, width, 3)`.
-
-    Raises:
-        VideoError: if the file cannot be read.
-    """
-    if size is not None:
-        return ClipReader(frames, stride, size).views(path)[0]
-    with open_video(path) as video:
-        return video.read(uniform_windows(video.frame_count, frames, stride, 1)[0])
 
 
 # --- Inside --------------------------------------------------------------------------------------

@@ -119,8 +119,8 @@ class Recurrence(keras.layers.Layer):
         start = ops.zeros_like(z[..., : self.cell.units])
 
         def step(t: Any, values: tuple[Any, ...]) -> tuple[Any, ...]:
-            outputs, *state = values
-            state = self._step(self.cell, ops.take(z, t, axis=0), tuple(state), inner)
+            outputs, *before = values
+            state = self._step(self.cell, ops.take(z, t, axis=0), tuple(before), inner)
             # A list that grows in the loop, as of `ops.scan`, is no builtin operation of LiteRT.
             here = ops.cast(places == t, outputs.dtype)[:, None, None]
             return (outputs + here * state[0], *state)

@@ -258,7 +258,7 @@ def _mtnet(
     Example:
 
     >>> import keras_mtnet as mt
-    >>> mt.MODEL(include_top=False, pooling="avg", variant="released").output_shape
+    >>> mt.MTNetM(include_top=False, pooling="avg", variant="released").output_shape
     (None, 512)
     """
     preset = lookup(size.model, weights)
