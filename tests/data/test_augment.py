@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_mtnet.data import Augment
 from keras_mtnet.data.augment import PRESETS, augment_clip, find_augment
 from keras_mtnet.data.random_ops import sample_seed
-from keras_mtnet.training.recipe import AUGMENTS
+from keras_mtnet.training.recipe import Recipe
 
 CLIP = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), "uint8")
 
@@ -15,7 +15,9 @@ CLIP = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), "uint8")
 def test_presets():
     assert PRESETS["none"] == Augment() and not PRESETS["none"].changes_pixels
     assert PRESETS["paper"] == Augment(paper=0.8)
-    assert tuple(PRESETS) == AUGMENTS  # what the command line offers
+    assert (
+        tuple(PRESETS) == Recipe.__dataclass_fields__["augment"].metadata["choices"]
+    )  # what the command line offers
     assert [name for name, augment in PRESETS.items() if augment.mixes] == ["strong"]
     for name, augment in PRESETS.items():
         assert find_augment(name) is augment is find_augment(augment)
