@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def in_memory(module: Any, letter: str) -> Iterator[dict[str, Any]]:
-    net = authors.randomise(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
+    net = authors.randomize(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
     state = {key: value.numpy().copy() for key, value in net.state_dict().items()}
     for name, shape in CLIPS.items():
         x = authors.clip(3, 1, *shape)
@@ -87,7 +87,7 @@ def in_memory(module: Any, letter: str) -> Iterator[dict[str, Any]]:
 
 
 def by_file(module: Any, letter: str) -> Iterator[dict[str, Any]]:
-    net = authors.randomise(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
+    net = authors.randomize(getattr(module, f"MTNet_{letter.lower()}")(num_classes=200), seed=1)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, clip, logits = (f"{folder}/{name}" for name in ("a.pth", "x.npy", "y.npy"))
         state = {f"module.{key}": value for key, value in net.state_dict().items()}
