@@ -232,7 +232,7 @@ def test_an_existing_run_is_not_touched(run, drawn):
         (ValueError, "at least two classes", {"root": "{tmp}/one_class"}),
         (FileNotFoundError, "none of the 2 videos", {"annotations": "{tmp}/gone"}),
         (ValueError, "None of the 3 training videos can be read", {"root": "{tmp}/texts"}),
-        (ValueError, "There is no validation video", {"root": "{tmp}/single"}),
+        (ValueError, "No video can be kept for validation", {"root": "{tmp}/single"}),
         (FileNotFoundError, "not a file", {"weights": "{tmp}/none.weights.h5"}),
         (PermissionError, "cannot be made", {"output": "{tmp}/file/run"}),
         (FileExistsError, "is a file", {"output": "{tmp}/file"}),
