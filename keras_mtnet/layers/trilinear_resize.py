@@ -40,17 +40,20 @@ def _frame_resizer(x: Any, sizes: Sequence[int]) -> Callable[[Any], Any]:
     silently zero. Matrix products have neither fault.
     """
     _, t, h, w, c = x.shape
-    rows, columns = (
-        ops.convert_to_tensor(interpolation_matrix(new, old).T, x.dtype)
-        for new, old in zip(sizes, (h, w), strict=True)
-    )
+    # NumPy until the gradient is taken: a tensor made here would leak out of JAX's remat.
+    matrices = [interpolation_matrix(new, old).T for new, old in zip(sizes, (h, w), strict=True)]
 
     @own_gradient
     def resize(x: Any) -> tuple[Any, Callable[[Any], Any]]:
         frames = ops.reshape(x, (-1, h, w, c))
         y = ops.image.resize(frames, sizes, interpolation="bilinear", data_format="channels_last")
         y = ops.reshape(ops.cast(y, x.dtype), (-1, ops.shape(x)[1] if t is None else t, *sizes, c))
-        return y, lambda upstream: (_multiply(_multiply(upstream, 3, columns), 2, rows),)
+
+        def gradient(upstream: Any) -> tuple[Any]:
+            rows, columns = (ops.convert_to_tensor(m, upstream.dtype) for m in matrices)
+            return (_multiply(_multiply(upstream, 3, columns), 2, rows),)
+
+        return y, gradient
 
     return resize
 
