@@ -210,7 +210,10 @@ class StochasticPool(WindowPooling):
         if not training:
             return weighted_sum(taps, shares) / total
         # The drawn place is the last one whose cumulative share does not pass the threshold.
-        threshold = keras.random.uniform(ops.shape(total), seed=self.seed_generator) * total
+        threshold = (
+            keras.random.uniform(ops.shape(total), dtype=total.dtype, seed=self.seed_generator)
+            * total
+        )
         chosen, cumulative = taps[0], shares[0]
         for tap, share in zip(taps[1:], shares[1:], strict=True):
             chosen = ops.where((share > 0) & (cumulative <= threshold), tap, chosen)
