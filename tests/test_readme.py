@@ -21,6 +21,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "weights/README.md", *ROOT.glob("docs
 SMALLER = {
     'mt.I3D(weights="kinetics400")': 'mt.load_model("small.keras")',  # its weights are 47 MB
     'clip.mp4", top=3': 'clip.mp4", top=3, num_clips=1, num_crops=1',
+    "mt.MTNetM(": "mt.MTNet((8,), (1,), ",
     "mt.MTNetS(": "mt.MTNet((8,), (1,), ",
     "epochs=30": "epochs=1",
     "--model MTNetS": "--model MTNet --stage_filters 8 --stage_depths 1",
