@@ -14,8 +14,9 @@ from typing import Any
 from keras_mtnet.clip_spec import SAMPLINGS
 from keras_mtnet.data.augment import PRESETS, Augment
 from keras_mtnet.data.catalog import DATASETS
+from keras_mtnet.presets import PRESETS as WEIGHTS
 
-MODELS = ("MTNetS", "MTNetM", "MTNetL", "MTNet")
+MODELS = tuple(dict.fromkeys(("MTNetS", "MTNetM", "MTNetL", "MTNet", *(m for m, _ in WEIGHTS))))
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
 STRATEGIES = ("none", "mirrored", "multi_worker")
 NORMALIZATIONS = ("synchronized", "local", "frozen")
@@ -30,6 +31,7 @@ AUGMENTATIONS = (
     "mix_up",
     "cut_mix",
 )
+_OF_MTNETS = ("variant", "ratio", "cell", "stage_filters", "stage_depths")
 _PATHS = ("root", "output", "annotations", "weights")
 
 
@@ -90,18 +92,14 @@ class Recipe:
     )
     root: str = _data("", "folder of the videos")
     output: str = _data("", "new folder for the run, outside the videos")
-    annotations: str | None = _data(
-        None, "folder of the lists, or a CSV file; in or beside the folder of the videos"
-    )
+    annotations: str | None = _data(None, "folder of the lists, or a CSV file; in or beside root")
     split: int = _data(1, "number of the official split", int)
     frames: int = _data(16, "frames of a clip", int)
     stride: int | None = _data(None, "every n-th frame; the dataset's own", int)
     size: int | None = _data(None, "height and width in pixels; the model's own", int)
     fps: float | None = _data(None, "resample videos to this rate first; their own rate", float)
     sampling: str = _data(
-        "window",
-        "frames of a clip: at the stride, or one from each of equal segments (uniform)",
-        choices=SAMPLINGS,
+        "window", "frames at the stride, or one of each equal segment (uniform)", choices=SAMPLINGS
     )
 
     augment: str = _setting(
@@ -120,12 +118,8 @@ class Recipe:
     cut_mix: float | None = _augment("concentration for pasting a box; the preset's")
 
     model: str = _model("MTNetS", "network; MTNet has stages of your own", choices=MODELS)
-    variant: str | None = _model(
-        None, "paper, or released by its authors; that of the weights, or paper"
-    )
-    weights: str | None = _model(
-        None, "to start from: a file, run, address, or name as hacs; random weights"
-    )
+    variant: str | None = _model(None, "paper, or released by its authors; that of the weights")
+    weights: str | None = _model(None, "a file, run, address or name as hacs; random weights")
     ratio: float = _model(7 / 8, "share of the local branch, 0 < ratio <= 1", fraction)
     cell: str = _model("gru", "recurrent cell: rnn, gru, lstm or peephole_lstm")
     dropout_rate: float = _model(0.5, "dropout before the classifier", float)
@@ -141,24 +135,14 @@ class Recipe:
     )
     batch_size: int = _optimize(8, "clips of a step, on all devices together", int)
     epochs: int = _optimize(100, "passes over the videos, one clip of each", int)
-    base_learning_rate: float = _optimize(
-        0.1, "peak learning rate for 64 clips, scaled with the batch", float
-    )
-    learning_rate: float | None = _optimize(
-        None, "peak learning rate, not scaled; base_learning_rate * batch_size / 64", float
-    )
+    base_learning_rate: float = _optimize(0.1, "peak for 64 clips, scaled with the batch", float)
+    learning_rate: float | None = _optimize(None, "peak; base_learning_rate * batch / 64", float)
     warmup_steps: int | None = _optimize(None, "steps of linear warm-up; a tenth of the run", int)
     weight_decay: float = _optimize(1e-4, "L2 decay, none on biases and batch normalization", float)
     momentum: float = _optimize(0.9, "Nesterov momentum", float)
-    label_smoothing: float = _optimize(
-        0.0, "share of each label that is spread over all classes", float
-    )
-    global_clipnorm: float | None = _optimize(
-        None, "largest norm of all gradients together; not clipped", float
-    )
-    gradient_accumulation_steps: int = _optimize(
-        1, "steps whose gradients are averaged to one update", int
-    )
+    label_smoothing: float = _optimize(0.0, "share of a label spread over all classes", float)
+    global_clipnorm: float | None = _optimize(None, "norm of all gradients; not clipped", float)
+    gradient_accumulation_steps: int = _optimize(1, "steps averaged to one update", int)
     ema_momentum: float | None = _optimize(
         None, "validate and keep a moving average of the weights, as 0.999; no average", float
     )
@@ -179,17 +163,11 @@ class Recipe:
         int,
     )
 
-    checkpoint_steps: int | None = _checkpoint(
-        None, "write one every so many steps; by time only", int
-    )
-    checkpoint_minutes: float = _checkpoint(
-        10.0, "write one after so many minutes at the latest", float
-    )
+    checkpoint_steps: int | None = _checkpoint(None, "steps between them; by time only", int)
+    checkpoint_minutes: float = _checkpoint(10.0, "most minutes between them", float)
     keep_checkpoints: int = _checkpoint(2, "how many of the newest to keep", int)
 
-    remat: bool = _machine(
-        False, "recompute activations for the gradient: less memory, slower", bool
-    )
+    remat: bool = _machine(False, "recompute activations: less memory, slower", bool)
     precision: str = _machine(
         "float32",
         "of the computation; auto is bfloat16 or float16 on a GPU, whichever it has",
@@ -200,9 +178,7 @@ class Recipe:
         "mirrored: all GPUs, or logical CPUs, of this machine; multi_worker: several machines",
         choices=STRATEGIES,
     )
-    deterministic: bool = _machine(
-        False, "the same numbers in every run, bit for bit; slower", bool
-    )
+    deterministic: bool = _machine(False, "the same numbers in every run, bit for bit", bool)
     seed: int = _machine(0, "of weights, clips and dropout", int)
     wandb: str | None = _machine(None, "Weights & Biases project to report to; not reported")
 
@@ -228,11 +204,12 @@ class Recipe:
                 f"Received: model={self.model!r}, stage_filters={self.stage_filters}, "
                 f"stage_depths={self.stage_depths}"
             )
-        if self.variant and self.model == "MTNet":
-            raise ValueError(
-                f"variant belongs to MTNetS, MTNetM and MTNetL. Received: model={self.model!r}, "
-                f"variant={self.variant!r}"
-            )
+        foreign = _OF_MTNETS if not self.model.startswith("MTNet") else ()
+        for name in ("variant",) if self.model == "MTNet" else foreign:
+            if getattr(self, name) != self.__dataclass_fields__[name].default:
+                raise ValueError(
+                    f"model={self.model!r} has no {name}. Received: {name}={getattr(self, name)!r}"
+                )
         self.augmentation()
 
     @property
@@ -261,8 +238,9 @@ class Recipe:
 
     def model_options(self) -> dict[str, Any]:
         """What `keras_mtnet.models.build` needs beside the classes and the input shape."""
-        names = ("variant", "ratio", "cell", "dropout_rate", "stage_filters", "stage_depths")
-        options = {name: getattr(self, name) for name in (*names, "remat")}
+        names = ("dropout_rate", *(_OF_MTNETS if self.model.startswith("MTNet") else ()))
+        options = {name: getattr(self, name) for name in names}
+        options["remat"] = self.remat or None  # not every network can
         return {name: value for name, value in options.items() if value is not None}
 
     def replace(self, **changes: Any) -> "Recipe":

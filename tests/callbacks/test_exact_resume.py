@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_mtnet as mt
+import keras_mtnet.data.clip_reader
 from keras_mtnet.callbacks import BestWeights, ExactResume
 from keras_mtnet.callbacks.checkpoint import find_checkpoints
 
@@ -215,6 +217,38 @@ def test_data_with_a_position_skip_by_themselves(tmp_path):
     data = Data()
     assert_equal(fit(tmp_path, data, seed=1), fit(tmp_path / "whole", Data()))
     assert (1, 2, 3) in data.seen and all(epoch > 0 for epoch, *_ in data.seen[4:])
+
+
+def test_clips_of_this_package_go_on_without_reading_those_before(drawn, tmp_path):
+    """With an optimizer and a network of this package, which tells the callback its data."""
+    videos = mt.data.read_split("folder", str(drawn))
+    read = []
+
+    def fit_clips(folder, seed=0, callbacks=()):
+        keras.utils.set_random_seed(seed)
+        data = mt.data.clips(videos, 4, size=16, batch_size=8, training=True, seed=3)
+        model = mt.MTNet((8,), (1,), classes=8, input_shape=(4, 16, 16, 3), ratio=1)
+        optimizer = mt.optimizers.LayerwiseSGD(0.01, weight_decay=1e-4)
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(data, epochs=2, verbose=0, callbacks=[*callbacks, ExactResume(folder, steps=1)])
+        return model
+
+    steps = -(-len(videos) // 8)
+    with pytest.raises(Broken):
+        fit_clips(tmp_path, callbacks=[Stop(steps + 2, breaks)])
+    reader = mt.data.clip_reader.ClipReader
+    random_clip = reader.random_clip
+    reader.random_clip = lambda self, *args: read.append(args) or random_clip(self, *args)
+    try:
+        resumed = fit_clips(tmp_path, seed=1)
+    finally:
+        reader.random_clip = random_clip
+    assert len(read) == 8 * (steps - 2)
+    whole = fit_clips(tmp_path / "whole")
+    # Operations are not deterministic here.
+    for one, other in zip(resumed.weights, whole.weights, strict=True):
+        np.testing.assert_allclose(np.array(one), np.array(other), rtol=0, atol=1e-4)
+    assert resumed.clip_spec.class_names == videos.class_names
 
 
 def test_an_endless_stream_is_read_from_its_beginning(tmp_path):

@@ -62,6 +62,15 @@ def test_paths_are_taken_wherever_text_is():
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+def test_every_network_with_weights_can_be_trained():
+    recipe = Recipe(model="I3D", weights="kinetics400")
+    assert recipe.model_options() == {"dropout_rate": 0.5}
+    with pytest.raises(ValueError, match=r"model='I3D' has no ratio\. Received: ratio=1"):
+        Recipe(model="I3D", ratio=1)
+    with pytest.raises(ValueError, match="model='MTNet' has no variant"):
+        Recipe(model="MTNet", stage_filters=(8,), stage_depths=(1,), variant="paper")
+
+
 def test_every_setting_has_a_help():
     for field in dataclasses.fields(Recipe):
         assert field.metadata["help"], field.name
