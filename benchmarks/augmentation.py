@@ -5,7 +5,7 @@
 Draws videos of 320x240 and reads training clips of them with `keras_mtnet.data.clips`, with each
 preset and with each operation of RandAugment and of the paper's list by itself. A row tells the
 milliseconds of CPU time, on all cores together, for a clip; other work on the machine hardly moves
-them. The presets' rows hold reading, decoding, resizing and normalising; those of the operations
+them. The presets' rows hold reading, decoding, resizing and normalizing; those of the operations
 only what they do themselves.
 """
 

@@ -12,7 +12,7 @@ windows, 16 frames of stride 4 at a random start, are then read by:
     plain       a loop around a decoder: decode from the start, the 16 frames to RGB, in their own
                 size; no resizing, no crop, no batches
     opencv      the same with OpenCV
-    pipeline    `clips`: decode, crop, flip, resize, batch, normalise
+    pipeline    `clips`: decode, crop, flip, resize, batch, normalize
     packed      `clips` from a packed set of frames in their own size
     packed for size    the same from a set packed for this size: short side 1.25 x size, if that is
                 smaller

@@ -11,15 +11,15 @@ INK, PALE = "#22313f", "#5d6d7e"
 LOCAL, PROLONGED, GATE, PLAIN = "#cfe3f7", "#fbdcc4", "#dcefd2", "#eceff1"
 
 
-def box(axes, x, y, width, height, text, colour=PLAIN, size=8.5):
-    """A rounded box centred on (x, y)."""
+def box(axes, x, y, width, height, text, color=PLAIN, size=8.5):
+    """A rounded box centered on (x, y)."""
     axes.add_patch(
         FancyBboxPatch(
             (x - width / 2, y - height / 2),
             width,
             height,
             boxstyle="round,pad=0,rounding_size=0.12",
-            facecolor=colour,
+            facecolor=color,
             edgecolor=INK,
             linewidth=0.9,
         )
@@ -52,9 +52,9 @@ def draw_network(axes):
         shapes.append(f"{t // 2 ** max(1, i)} x {s // 2 ** (i + 1)}² x {filters}")
     rows.append(("head\n1x1x1, mean\ndense, softmax", PLAIN))
     shapes.append("classes")
-    for i, (text, colour) in enumerate(rows):
+    for i, (text, color) in enumerate(rows):
         x = 1.1 + 2.15 * i
-        box(axes, x, 1.0, 1.55, 1.1, text, colour)
+        box(axes, x, 1.0, 1.55, 1.1, text, color)
         if i:
             arrow(axes, (x - 2.15 + 0.775, 1.0), (x - 0.775, 1.0))
             axes.text(x, 0.12, shapes[i - 1], ha="center", fontsize=8, color=PALE)
@@ -72,9 +72,9 @@ def draw_block(axes):
         ("squeeze and\nrecursion", GATE),
     ]
     y = 1.0
-    for i, (text, colour) in enumerate(texts):
+    for i, (text, color) in enumerate(texts):
         x = 2.0 + 2.35 * i
-        box(axes, x, y, 1.75, 0.85, text, colour)
+        box(axes, x, y, 1.75, 0.85, text, color)
         arrow(axes, (x - (1.3 if i == 0 else 2.35 - 0.875), y), (x - 0.875, y))
     end = 2.0 + 2.35 * 4
     arrow(axes, (end + 0.875, y), (end + 1.55, y))

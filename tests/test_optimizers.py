@@ -94,7 +94,7 @@ def test_optimizer_survives_saving(tmp_path):
 
 
 def test_the_exempt_weights_of_an_mtnet():
-    """Biases, and scale and offset of batch normalisation; all kernels decay."""
+    """Biases, and scale and offset of batch normalization; all kernels decay."""
     model = MTNet((8,), (1,), input_shape=(4, 16, 16, 3), classes=2)
     optimizer = LayerwiseSGD(weight_decay=0.5)
     for variable in model.trainable_variables:

@@ -109,7 +109,7 @@ def _bare(model: Any, batch: int) -> Callable[[], Any]:
     receives there. They are chained, as they are in the network, so that none runs beside another
     and the memory of each result is free for the next. Of each result one number is read, which
     keeps the graph from dropping it. What is left out is all that a network does between them:
-    normalisation, activations, pooling, selection, resizing, adding, splitting, gates' functions.
+    normalization, activations, pooling, selection, resizing, adding, splitting, gates' functions.
     """
     import tensorflow as tf
 

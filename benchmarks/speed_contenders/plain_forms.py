@@ -18,8 +18,8 @@ def plain_convolutions() -> None:
     PointwiseConv3D.convolution_op = keras.layers.Conv3D.convolution_op
 
 
-def plain_normalisation() -> None:
-    """Each normalisation by Keras' own layer, and its derived gradient."""
+def plain_normalization() -> None:
+    """Each normalization by Keras' own layer, and its derived gradient."""
     from keras_mtnet.layers import mt_block, mt_conv
 
     def conv_norm(conv: Any, norm: Any, x: Any, _: Any) -> Any:
@@ -74,7 +74,7 @@ def looped_recurrence() -> None:
 FORMS = {
     "without oneDNN": no_onednn,
     "1x1x1 by Conv3D": plain_convolutions,
-    "BatchNormalization": plain_normalisation,
+    "BatchNormalization": plain_normalization,
     "branches joined": joined_branches,
     "pooled apart": pooled_apart,
     "SoftPool derived": derived_soft_pool,

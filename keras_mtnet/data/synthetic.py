@@ -139,7 +139,7 @@ def _write_lists(root: str, names: dict[str, list[tuple[str, int]]]) -> None:
 
 
 class _Look:
-    """What the clips of one group look like: background, shapes, colours."""
+    """What the clips of one group look like: background, shapes, colors."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int):
         self.width, self.height = width, height
@@ -150,10 +150,10 @@ class _Look:
         self.breadth = self.length * np.float32(rng.uniform(0.4, 0.6))
         # Diamonds, ellipses or boxes: what |along|, |aside| amount to is 1 at the edge.
         self.distance = (np.add, np.hypot, np.maximum)[rng.integers(3)]
-        # Two colours a shape, one for each end, so that a turn by half shows.
+        # Two colors a shape, one for each end, so that a turn by half shows.
         light = rng.uniform(150, 255, (self.shapes, 3))
         dark = rng.uniform(0, 90, (self.shapes, 3))
-        self.colours = np.stack([light, dark], axis=1).astype("float32")
+        self.colors = np.stack([light, dark], axis=1).astype("float32")
 
     def draw(self, motion: _Motion, frames: int, rng: np.random.Generator) -> np.ndarray:
         """One clip, uint8 `(frames, height, width, 3)`."""
@@ -175,7 +175,7 @@ class _Look:
             each.astype("float32")[:, None, None]
             for each in (np.floor(x) - x, np.floor(y) - y, np.cos(angle), np.sin(angle))
         )
-        # (T, P, P) around the centre, along the shape's own axes, in units of its half axes.
+        # (T, P, P) around the center, along the shape's own axes, in units of its half axes.
         across, down = column + reach, row + reach[:, None]
         along = (across * cos + down * sin) / length
         aside = (down * cos - across * sin) / breadth
@@ -185,13 +185,13 @@ class _Look:
         frame, i, j = np.nonzero(cover > 0)
         cover, along = cover[frame, i, j, None], along[frame, i, j, None]
         end = np.clip(along * length + 0.5, 0, 1)
-        colour = end * self.colours[shape, 0] + (1 - end) * self.colours[shape, 1]
+        color = end * self.colors[shape, 0] + (1 - end) * self.colors[shape, 1]
         place = (
             frame,
             (np.floor(y).astype(int)[frame] + reach[i]) % self.height,
             (np.floor(x).astype(int)[frame] + reach[j]) % self.width,
         )
-        video[place] += cover * (colour - video[place])
+        video[place] += cover * (color - video[place])
 
 
 def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:

@@ -115,7 +115,7 @@ def select_frames(x, factor=2):
 
 
 def resize(x, sizes):
-    """Separable linear interpolation with half-pixel centres and clamped edges."""
+    """Separable linear interpolation with half-pixel centers and clamped edges."""
     x = values(x)
     for axis, size in enumerate(sizes, 1):
         old = x.shape[axis]

@@ -1,4 +1,4 @@
-"""Normalisation by the batch against `keras.layers.BatchNormalization` itself."""
+"""Normalization by the batch against `keras.layers.BatchNormalization` itself."""
 
 import keras
 import numpy as np

@@ -76,7 +76,7 @@ def test_shapes(network):
     }
 
 
-def test_normalisation(network):
+def test_normalization(network):
     _, model = network
     norms = [model.get_layer("stem_bn"), model.get_layer("head_bn")]
     for block in (layer for layer in model.layers if layer.name.startswith("stage")):

@@ -169,12 +169,12 @@ def test_every_weight_learns():
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all(), variable.path
     statistics = [v for v in model.non_trainable_weights if v.path.endswith("moving_mean")]
-    for moving_mean in statistics:  # zeros at first: training reaches every normalisation
+    for moving_mean in statistics:  # zeros at first: training reaches every normalization
         assert np.abs(moving_mean.numpy()).max() > 0, moving_mean.path
 
 
-def test_frozen_normalisation_keeps_its_statistics(model):
-    """Fine-tuning with `trainable = False` runs batch normalisation in inference mode."""
+def test_frozen_normalization_keeps_its_statistics(model):
+    """Fine-tuning with `trainable = False` runs batch normalization in inference mode."""
     copy = narrow(dropout_rate=0.0)
     copy.set_weights(model.get_weights())
     copy.trainable = False

@@ -221,8 +221,8 @@ def test_every_weight_learns():
         assert np.abs(gradient).max() > 0, weight.path
 
 
-def test_shared_normalisation_sees_both_terms():
-    """In training it normalises each by its own statistics, and moves its own by both in turn."""
+def test_shared_normalization_sees_both_terms():
+    """In training it normalizes each by its own statistics, and moves its own by both in turn."""
     keras.utils.set_random_seed(1)
     conv = TwoStreamMTConv(8, ratio=0.5)
     rng = np.random.default_rng(1)

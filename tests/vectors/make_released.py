@@ -3,7 +3,7 @@
     python tests/vectors/make_released.py Squeeze-and-Recursion-Temporal-Gates
 
 The argument is a checkout of the authors' repository. Weights are stored under their own names;
-all are random, statistics and normalisation included. The first clip ends in rows so few that the
+all are random, statistics and normalization included. The first clip ends in rows so few that the
 shortcut enlarges them, the second has odd sizes everywhere.
 """
 

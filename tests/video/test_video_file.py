@@ -59,7 +59,7 @@ def test_frames_go_where_they_are_told(video, indices):
     assert numbers(frames) == numbers(memory) == indices and np.shares_memory(frames, memory)
 
 
-def test_lossless_colours_are_exact(tmp_path):
+def test_lossless_colors_are_exact(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), "uint8")
     path = encode(tmp_path / "exact.mkv", frames, "ffv1", "bgr0")
     np.testing.assert_array_equal(read_frames(path, [0, 1, 2]), frames)
