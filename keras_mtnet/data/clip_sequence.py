@@ -48,6 +48,7 @@ class ClipSequence(keras.utils.PyDataset):
         class_names: in label order.
         clip_spec: the `ClipSpec` of the clips.
         report: the `ReadReport`.
+        batch_names: `batch_names(epoch, step)` are the names of the videos of a batch.
         position: the `Position`. An epoch that was read to its end is followed by the next.
 
     Raises:
@@ -114,6 +115,7 @@ class ClipSequence(keras.utils.PyDataset):
         self.class_names = videos.class_names
         self.clip_spec: ClipSpec = self._reader.clip_spec
         self.report: ReadReport = self._reader.report
+        self.batch_names = self._reader.names
         self.position = Position()
         self._asked: set[int] = set()  # steps of this epoch
         self._ahead: dict[tuple[int, int], Future[Batch]] = {}
