@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # TensorFlow's start-up notes (oneDNN, missing GPU libraries) hide what matters here.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip's warnings are shown where it fails.
+QUIETLY = 2> $(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
 
 .PHONY: demo test lint clean
 
@@ -23,8 +25,8 @@ lint: $(VENV)/installed
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@echo "Installing keras-mtnet and what it needs into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@$(BIN)/python -m pip install --quiet --upgrade pip $(QUIETLY)
+	@$(BIN)/python -m pip install --quiet --editable ".[test]" $(QUIETLY)
 	@touch $@
 
 clean:
