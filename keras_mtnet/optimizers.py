@@ -99,7 +99,8 @@ class LayerwiseSGD(keras.optimizers.SGD):
             return
         if decay:
             gradient = gradient + decay * ops.cast(variable, gradient.dtype)
-        rate = learning_rate if multiplier == 1.0 else learning_rate * multiplier
+        rate = ops.convert_to_tensor(learning_rate)
+        rate = rate if multiplier == 1.0 else rate * multiplier
         if start:
             # At rate 0 the buffer stays 0 as well, so nothing is moved until its time.
             rate = ops.where(self.iterations < start, ops.zeros_like(rate), rate)

@@ -47,7 +47,7 @@ class ExactResume(keras.callbacks.Callback):
     and each epoch has its own order of clips. Any object with `position.epoch` and `position.skip`
     that honors them is used likewise. Of other data the batches before the kill are read and
     dropped; they must come in the same order in each epoch (`shuffle=False`), or be one endless
-    stream with `steps_per_epoch` (TensorFlow only).
+    stream with `steps_per_epoch` (not on PyTorch).
 
     Args:
         folder: for the checkpoints. Remove it to begin anew.

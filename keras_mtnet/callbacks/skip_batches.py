@@ -16,29 +16,28 @@ class SkipBatches:
         self.train = model.train_function
         self.calls = math.ceil(checkpoint.state.batch / model.steps_per_execution)
         self.logs: dict[str, Any] | None = None
-        on_tensorflow = keras.backend.backend() == "tensorflow"
-        if before and not on_tensorflow:
-            raise ValueError(
-                "Endless data can be resumed on TensorFlow only. Give data of a known length, or "
-                f"with a position. Received: KERAS_BACKEND={keras.backend.backend()}"
-            )
         # TensorFlow makes some metrics as late as in the first step.
+        made = len(model.metrics_variables)
         saved = sum(n.startswith("metrics/") and "@" not in n for n in checkpoint.arrays)
-        if self.calls and (not on_tensorflow or len(model.metrics_variables) == saved):
+        if self.calls and (keras.backend.backend() != "tensorflow" or made == saved):
             checkpoint.restore(model, ("metrics",))
             self.logs = dict(model.get_metrics_result())
 
     def __call__(self, *args: Any) -> Any:
-        if keras.backend.backend() == "tensorflow":  # others have taken the batch
-            (iterator,) = args
-            for _ in range(self.before):
-                next(iterator)
-            self.before = 0
-            if self.calls:
-                batch = next(iterator)
-                for _ in range(self.model.steps_per_execution - 1):
-                    next(iterator, None)
-                self.logs = self.logs or self._make_metrics(batch)
+        data = args[-1]  # an iterator; PyTorch's trainer has taken the batches of this step
+        if self.before and not hasattr(data, "__next__"):
+            raise ValueError(
+                "Endless data cannot be resumed on PyTorch. Give data of a known length, or with "
+                "a position."
+            )
+        for _ in range(self.before):
+            next(data)
+        self.before = 0
+        if self.calls and hasattr(data, "__next__"):
+            batch = next(data)
+            for _ in range(self.model.steps_per_execution - 1):
+                next(data, None)
+            self.logs = self.logs or self._make_metrics(batch)
         self.calls -= 1
         if self.calls <= 0:
             self.model.train_function = self.train

@@ -13,8 +13,8 @@ from keras_mtnet.callbacks.skip_batches import SkipBatches
 class Throughput(keras.callbacks.Callback):
     """Adds `clips_per_second` and `learning_rate` to the logs of each epoch, and `input_wait`.
 
-    `input_wait` is the share of the time in which a step waited for its batch. TensorFlow fetches
-    batches inside the step, so that there the data must be watched: `fit(throughput.watch(data))`.
+    `input_wait` is the share of the time in which a step waited for its batch. TensorFlow and JAX
+    fetch batches inside the step, so a data set must be watched: `fit(throughput.watch(data))`.
     The first step, in which the graph is traced, does not count unless it is the only one. Put this
     before the callbacks that read logs.
 
@@ -81,7 +81,7 @@ class Throughput(keras.callbacks.Callback):
         self._steps, self._seconds = self._steps + 1, self._seconds + end - self._last_end
         if self._watched:
             self._waited += max(0.0, self._arrived - self._begin)
-        elif keras.backend.backend() != "tensorflow":  # which fetch a batch before its step begins
+        elif keras.backend.backend() == "torch":  # which fetches a batch before its step begins
             self._waited += self._begin - self._last_end
         self._last_end = end
 
@@ -90,7 +90,7 @@ class Throughput(keras.callbacks.Callback):
         # NaN after an epoch that was resumed behind its last step: logs have the same names always.
         seconds = self._seconds if self._steps else math.nan
         logs["clips_per_second"] = round(self._steps * self.batch_size / seconds, 2)
-        if self._watched or keras.backend.backend() != "tensorflow":
+        if self._watched or keras.backend.backend() == "torch":
             logs["input_wait"] = round(self._waited / seconds, 3)
         rate = self.model.optimizer.learning_rate
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))

@@ -54,6 +54,15 @@ def test_a_killed_fit_equals_an_unbroken_one(tmp_path, policy, devices, kills, t
         assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends(backend):
+    pytest.importorskip(backend)
+    command = [sys.executable, str(SCRIPT.with_name("resumed_on_backend.py"))]
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.stdout == f"{backend} 0.0\n", done.stderr[-3000:]
+
+
 # --- In one process ------------------------------------------------------------------------------
 
 X, Y = np.arange(24, dtype="float32").reshape(12, 2) / 24, np.eye(2, dtype="float32")[[0, 1] * 6]
