@@ -10,6 +10,7 @@ import pytest
 import keras_mtnet as mt
 from keras_mtnet import presets
 from keras_mtnet.models.builder import BUILDERS
+from keras_mtnet.presets import preset as preset_module
 from keras_mtnet.weights import hub
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +86,7 @@ def test_labels(monkeypatch, tmp_path):
     """Class names come with the preset, and leave with the classifier."""
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "two.txt").write_text("run\njump up\n")
-    monkeypatch.setattr(presets, "__file__", str(tmp_path / "presets.py"))
+    monkeypatch.setattr(preset_module, "__file__", str(tmp_path / "presets" / "preset.py"))
     assert presets.read_labels("two.txt") == ("run", "jump up")
 
 

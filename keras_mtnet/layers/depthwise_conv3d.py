@@ -58,7 +58,7 @@ class DepthwiseConv3D(keras.layers.Layer):
     def build(self, input_shape: Sequence[int | None]) -> None:
         check_clip_shape(input_shape, type(self).__name__)
         self.kernel = self.add_weight(
-            name="kernel",
+            name="depthwise_kernel",
             shape=(*self.kernel_size, input_shape[-1], 1),
             initializer=self.kernel_initializer,
         )

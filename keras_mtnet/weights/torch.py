@@ -32,12 +32,14 @@ COUNTER = "num_batches_tracked"  # PyTorch keeps it beside the moving statistics
 _LEAVES = {
     "kernel": "weight",
     "conv_kernel": "weight",  # a dense layer here, a 1x1x1 convolution there
+    "depthwise_kernel": "weight",
     "bias": "bias",
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+_LAYOUTS = ("conv_kernel", "depthwise_kernel")  # others show in the rank
 _RECURRENT = re.compile(r"recurrence(\d+)/cell/(kernel|recurrent_kernel|bias)$")
 
 
@@ -161,8 +163,10 @@ class _Slot:
         value = value if self.row is None else value[self.row]
         if self.layout in ("gates", "gates_bias"):
             value = _swap_gates(value)
-        if self.layout == "dense_conv":
+        if self.layout == "conv_kernel":
             return value.T[..., None, None, None]
+        if self.layout == "depthwise_kernel":  # (T, H, W, C, 1) to (C, 1, T, H, W)
+            return np.moveaxis(value, (-2, -1), (0, 1))
         if self.layout == "conv":
             return np.moveaxis(value, (-1, -2), (0, 1))
         return value.T
@@ -170,8 +174,10 @@ class _Slot:
     def to_keras(self, value: np.ndarray) -> np.ndarray:
         if self.layout == "conv":
             return np.moveaxis(value, (0, 1), (-1, -2))
-        if self.layout == "dense_conv":
+        if self.layout == "conv_kernel":
             return value[..., 0, 0, 0].T
+        if self.layout == "depthwise_kernel":
+            return np.moveaxis(value, (0, 1), (-2, -1))
         return _swap_gates(value.T) if self.layout in ("gates", "gates_bias") else value.T
 
     @property
@@ -192,9 +198,9 @@ def _slots(model: keras.Model, rules: Rules) -> Iterator[_Slot]:
         key = _key(variable.path, rules)
         recurrent = _RECURRENT.search(variable.path)
         if recurrent is None:
-            layout = "conv" if len(variable.shape) > 2 else "matrix"
-            dense_conv = _rewrite(variable.path, rules).endswith("/conv_kernel")
-            yield _Slot(key, variable, "dense_conv" if dense_conv else layout)
+            leaf = _rewrite(variable.path, rules).rpartition("/")[2]
+            usual = "conv" if len(variable.shape) > 2 else "matrix"
+            yield _Slot(key, variable, leaf if leaf in _LAYOUTS else usual)
             continue
         layer, leaf = int(recurrent[1]) - 1, recurrent[2]
         prefix = key.partition(".recurrence")[0]
