@@ -272,7 +272,8 @@ class Run:
         )
         if recipe.backbone_lr_multiplier != 1 and not recipe.weights:
             logging.info("No weights to start from: the whole network learns at the full rate.")
-        if not recipe.weights and count < _SMALL_SET:
+        # A network of the user's own has no published weights to start from.
+        if not recipe.weights and recipe.model != "MTNet" and count < _SMALL_SET:
             logging.warning(
                 f"Training from scratch on {count} videos. From scratch, published networks reach "
                 "40-55 % on sets such as UCF-101 (9,537 videos), against 90 % and more from "

@@ -13,7 +13,9 @@ import pytest
 from keras_mtnet import ClipSpec
 from keras_mtnet.layers import MTBlock
 from keras_mtnet.training import Recipe, load_run, train
+from keras_mtnet.training.distributed import join
 from keras_mtnet.training.plan import plan
+from keras_mtnet.training.run import Run
 
 # The smallest network of all the parts of a big one; ratio 1 is quicker where the branch is beside
 # the point.
@@ -156,6 +158,7 @@ import json, sys
 import numpy as np
 from absl import logging
 from keras_mtnet.training import Recipe, load_run, train
+from keras_mtnet.training.distributed import join
 logging.set_verbosity("info")
 settings = json.loads(sys.argv[1])
 runs = []
@@ -266,6 +269,14 @@ def test_bad_input_stops_before_anything_is_written(drawn, tmp_path, error, mess
         train(Recipe(**settings))
     assert contents(tmp_path) == before
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("model, warned", [("MTNetS", True), ("MTNet", False)])
+def test_published_networks_have_weights_to_start_from(model, warned, drawn, tmp_path, caplog):
+    stages = {"stage_filters": (8,), "stage_depths": (1,)} if model == "MTNet" else {}
+    recipe = Recipe(model=model, root=str(drawn), output=str(tmp_path / "run"), **stages)
+    Run(recipe, join(recipe), continues=False)._announce()
+    assert ("Training from scratch on 32 videos" in caplog.text) == warned
 
 
 def test_missing_videos_are_counted_and_listed(drawn, tmp_path, caplog):
