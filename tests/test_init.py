@@ -34,14 +34,16 @@ def test_every_public_name_is_there():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A network of the paper, a released one, and one that a user made of a layer of ours."""
+    """A network of each family, and one that a user made of layers of ours."""
     import keras
 
     folder = tmp_path_factory.mktemp("saved")
     paper = mt.MTNet((8,), (1,), classes=2)
-    paper.clip_spec = mt.ClipSpec(frames=8, stride=3, class_names=("run", "jump"))
-    paper.save(folder / "paper.keras")
-    mt.MTNet((8,), (1,), classes=2, variant="released").save(folder / "released.keras")
+    i3d = mt.I3D(classes=2, input_shape=(16, 32, 32, 3))
+    released = mt.MTNet((8,), (1,), classes=2, variant="released")
+    for name, model in {"paper": paper, "i3d": i3d, "released": released}.items():
+        model.clip_spec = mt.ClipSpec(16, stride=3, size=32, class_names=("run", "jump"))
+        model.save(folder / f"{name}.keras")
     own = [keras.Input((4, 8, 8, 4)), mt.layers.SoftPool(), mt.layers.MTConv(8, ratio=0.5)]
     keras.Sequential(own).save(folder / "own.keras")
     return folder
@@ -61,6 +63,21 @@ FIRST += ["from keras_mtnet.models.mtnet import MTNet", "import keras_mtnet.weig
 @pytest.mark.parametrize("first", FIRST)
 def test_keras_loads_our_models_in_a_fresh_process(saved, first):
     assert run(LOAD.format(first=first, folder=saved)) == "('run', 'jump')\n"
+
+
+PREDICT = """
+import keras_mtnet as mt
+import keras
+for name in ("i3d", "released", "paper"):
+    model = keras.models.load_model(r"{folder}/" + name + ".keras")
+    assert model.clip_spec == mt.ClipSpec(16, 3, 32, class_names=("run", "jump")), model.clip_spec
+    print(*sorted(name for name, score in mt.predict_video(model, r"{video}")))
+"""
+
+
+def test_a_loaded_model_needs_no_arguments_to_predict(saved, drawn):
+    video = next(drawn.glob("*/*.mp4"))
+    assert run(PREDICT.format(folder=saved, video=video)) == "jump run\n" * 3
 
 
 @pytest.mark.parametrize("backend", OTHERS)

@@ -101,16 +101,18 @@ def test_load_run_gives_the_model_and_what_it_needs(run):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_model_alone_loads(run):
-    """No part of training is needed to use a trained network."""
+def test_the_model_alone_loads(run, drawn):
+    """No part of training, and no arguments, are needed to use a trained network."""
     script = (
-        "import sys, keras, keras_mtnet\n"
-        "print(keras.models.load_model(sys.argv[1]).clip_spec.class_names)\n"
+        "import sys, keras_mtnet, keras\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "print(model.clip_spec.class_names)\n"
+        "print(*sorted(name for name, _ in keras_mtnet.predict_video(model, sys.argv[2])))\n"
         "assert 'keras_mtnet.training' not in sys.modules"
     )
-    command = [sys.executable, "-c", script, run / "model.keras"]
+    command = [sys.executable, "-c", script, run / "model.keras", next(drawn.glob("*/*.mp4"))]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout == "('Fall', 'Rise', 'Spin')\n", done.stderr
+    assert done.stdout == "('Fall', 'Rise', 'Spin')\nFall Rise Spin\n", done.stderr
 
 
 def test_load_run_is_all_that_is_needed(run):
