@@ -16,8 +16,9 @@ from typing import Any
 
 import keras
 
-# Largest error, relative to the largest value, that rounding explains.
-TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 4e-2}
+# Largest error, relative to the largest value, that rounding explains. Processors without
+# instructions for bfloat16 also sum in it, which shows in gradients over many positions.
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
 # What is compared, in the order of `Result.errors`.
 PASSES = ("output", "gradient of the input", "gradient of the kernel")
 # glibc fills memory with 0xFE when it is allocated: -1.7e38 in float32 and bfloat16.

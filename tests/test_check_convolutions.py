@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_mtnet import MTNet
-from keras_mtnet.check_convolutions import PASSES, Case, check, convolutions_of
+from keras_mtnet.check_convolutions import PASSES, TOLERANCES, Case, check, convolutions_of
+from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 
 X86 = platform.machine() in ("x86_64", "AMD64") and platform.system() == "Linux"
 
@@ -38,6 +39,15 @@ def test_convolutions_of_mtnets():
     assert any(case.shape[1:4] == (1, 1, 1) for case in found)
     for result in check(found):
         assert result.right, result
+
+
+def test_depthwise_convolutions():
+    """Kernel gradients are sums over many positions, which half precision cannot hold."""
+    shapes = ((2, 8, 32, 32, 24), (2, 8, 31, 33, 5))
+    layers = (DepthwiseConv3D(3), DepthwiseConv3D((5, 1, 1)), DepthwiseConv3D(3, (1, 2, 2)))
+    found = [Case(keras.layers.serialize(layer), shape) for layer in layers for shape in shapes]
+    for result in check(found):
+        assert max(result.errors) < TOLERANCES[result.precision] / 10, result
 
 
 @pytest.mark.skipif(not X86, reason="oneDNN picks its instructions on x86 processors alone")
@@ -77,25 +87,34 @@ def test_a_failure_in_python_is_no_finding():
         list(check([broken], ["float32"]))
 
 
-def test_training_in_bfloat16_on_this_processor():
-    """Gradients of a whole network are finite and point where those of float32 do."""
-    shape, found = (16, 64, 64, 3), []
+def gradients(dtype, ratio):
+    """Of all weights of a small network, in one row."""
+    shape = (16, 64, 64, 3)
     rng = np.random.default_rng(0)
     colors = rng.integers(0, 256, (4, 16, 1, 1, 3))
     clips = (0.7 * colors + 0.3 * rng.integers(0, 256, (4, *shape))).astype("uint8")
-    for dtype in ("float32", "mixed_bfloat16"):
-        keras.utils.set_random_seed(0)
-        model = MTNet(
-            (24, 48, 96, 192), (1, 1, 1, 1), input_shape=shape, classes=4, dropout_rate=0.0,
-            dtype=dtype,
-        )  # fmt: skip
-        with tf.GradientTape() as tape:
-            scores = model(clips, training=True)
-            loss = keras.losses.SparseCategoricalCrossentropy()(np.arange(4), scores)
-        variables = [v.value for v in model.trainable_variables]
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-        found.append(np.concatenate([np.ravel(gradient) for gradient in gradients]))
-    exact, half = found
-    assert np.isfinite(half).all()
-    cosine = exact @ half / np.linalg.norm(exact) / np.linalg.norm(half)
-    assert cosine > 0.9
+    keras.utils.set_random_seed(0)
+    model = MTNet(
+        (24, 48, 96, 192), (1, 1, 1, 1), ratio=ratio, input_shape=shape, classes=4,
+        dropout_rate=0.0, dtype=dtype,
+    )  # fmt: skip
+    with tf.GradientTape() as tape:
+        scores = model(clips, training=True)
+        loss = keras.losses.SparseCategoricalCrossentropy()(np.arange(4), scores)
+    variables = [v.value for v in model.trainable_variables]
+    found = tape.gradient(loss, variables, unconnected_gradients="zero")
+    return np.concatenate([np.ravel(gradient) for gradient in found])
+
+
+@pytest.mark.parametrize("ratio", [1.0, 7 / 8])
+def test_training_in_bfloat16_on_this_processor(ratio):
+    """Gradients of a whole network have the size and the direction that they have in float32.
+
+    Which frames the prolonged branches keep may turn on the last bit: float32 weights rounded to
+    bfloat16 turn the gradient of this network as much (cosine 0.60). So only its size is compared.
+    """
+    exact, half = gradients("float32", ratio), gradients("mixed_bfloat16", ratio)
+    sizes = np.linalg.norm(exact), np.linalg.norm(half)
+    assert 0.5 < sizes[1] / sizes[0] < 2
+    if ratio == 1:
+        assert exact @ half / np.prod(sizes) > 0.9

@@ -3,6 +3,7 @@
 import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
 
 from keras_mtnet.layers.clip_normalization import ClipNormalization
+from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.mt_block import MTBlock
 from keras_mtnet.layers.mt_conv import MTConv
 from keras_mtnet.layers.peephole_lstm import PeepholeLSTMCell
@@ -12,6 +13,7 @@ from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
 
 __all__ = [
     "ClipNormalization",
+    "DepthwiseConv3D",
     "MTBlock",
     "MTConv",
     "PeepholeLSTMCell",

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtnet.layers.numerics import at_least_float32
 from keras_mtnet.layers.shapes import check_clip_shape, strided, triple
 
 
@@ -69,17 +70,20 @@ class DepthwiseConv3D(keras.layers.Layer):
         return (n, *map(strided, sizes, self.strides), c)
 
     def call(self, x: Any) -> Any:
-        if self.kernel_size[1:] == (1, 1) and self.strides == (1, 1, 1):
-            return self._convolve_pixels(x)
-        return self._convolve_frames(x)
+        # TensorFlow sums gradients of depthwise kernels in the type of the clips, which in
+        # bfloat16 is wrong by a fifth of the largest.
+        kernel, clips = at_least_float32(self.kernel), at_least_float32(x)
+        pixels = self.kernel_size[1:] == (1, 1) and self.strides == (1, 1, 1)
+        convolve = self._convolve_pixels if pixels else self._convolve_frames
+        return ops.cast(convolve(clips, kernel), x.dtype)
 
-    def _convolve_pixels(self, x: Any) -> Any:
+    def _convolve_pixels(self, x: Any, kernel: Any) -> Any:
         """(T, H * W) is an image whose columns are pixels, convolved along the frames."""
         shape = ops.shape(x)
         image = ops.reshape(x, (*shape[:2], shape[2] * shape[3], shape[4]))
-        return ops.reshape(ops.depthwise_conv(image, self.kernel[:, 0], padding="same"), shape)
+        return ops.reshape(ops.depthwise_conv(image, kernel[:, 0], padding="same"), shape)
 
-    def _convolve_frames(self, x: Any) -> Any:
+    def _convolve_frames(self, x: Any, kernel: Any) -> Any:
         before, height, width = (size // 2 for size in self.kernel_size)
         step = self.strides[0]
         x = ops.pad(x, [[0, 0], [0, 0], [height, height], [width, width], [0, 0]])
@@ -94,7 +98,7 @@ class DepthwiseConv3D(keras.layers.Layer):
             first = tap if len(taps) > 1 else 0
             frames = x[:, first : first + t : step]
             image = ops.reshape(frames, (-1, h, w, c))
-            y = ops.depthwise_conv(image, self.kernel[tap], self.strides[1], "valid")
+            y = ops.depthwise_conv(image, kernel[tap], self.strides[1], "valid")
             total = y if total is None else total + y
         _, height, width, _ = ops.shape(total)
         return ops.reshape(total, (-1, -(-t // step), height, width, c))
