@@ -3,7 +3,8 @@
 Clips that were cut from one recording look alike. If some are trained on and others validated on,
 the accuracy is that of recognizing recordings. What tells them apart is, first to last:
 
-1. the name: `..._g07_c02.avi` as in UCF-101 (group 7), or `<YouTube id>_000010_000020.mp4`;
+1. the name, in any case: `..._g07_c02.avi` as in UCF-101 (group 7), `<YouTube id>_000010_000020`,
+   `person03_...` and its like (KTH), `S001C002P003R002A013` (NTU), `a27_s1_t1` (UTD-MHAD);
 2. the first folder between class and file, as in `jump/subject03/a.mp4`, in all classes alike;
 3. else every file is a group of its own.
 """
@@ -13,9 +14,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-_NAMES = (
-    re.compile(r"_g(\d+)_c\d+(?!\d)"),
-    re.compile(r"^(?:v_)?([\w-]{11})_\d{6}_\d{6}(?!\d)"),
+_PERSON = "person|people|subject|subj|actor|participant|patient|volunteer|user"
+_NAMES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"_g(\d+)_c\d+(?!\d)",
+        r"^S\d{3}C\d{3}P(\d{3})R\d{3}A\d{3}",
+        r"(?:^|_)a\d+_s(\d+)_[te]\d+",
+        rf"(?<![a-z])(?:{_PERSON})[ _-]?(\d+)",
+        r"^(?:v_)?([\w-]{11})_\d{6}_\d{6}(?!\d)",
+    )
 )
 
 
@@ -46,7 +54,7 @@ def find_groups(files: Iterable[tuple[str, int]]) -> tuple[dict[str, str], str]:
             groups[file] = f"group {int(told) if told.isdecimal() else told}"
             by_name += 1
         elif folders[file]:
-            groups[file] = f"folder {folders[file][0]}"
+            groups[file] = f"folder {folders[file][0].casefold()}"
             by_folder += 1
         else:
             groups[file] = file

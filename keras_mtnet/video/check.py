@@ -14,7 +14,7 @@ from keras_mtnet.video.frame_index import FrameIndex
 from keras_mtnet.video.indexing import decoded_ticks, usual_rate
 from keras_mtnet.video.rgb import Converter
 from keras_mtnet.video.source import NO_FRAME, VideoError
-from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
+from keras_mtnet.video.suffixes import VIDEO_SUFFIXES, is_leftover
 
 T = TypeVar("T")
 # A file was cut off if it holds less than this share of the time that it announces, and if more
@@ -48,12 +48,14 @@ class VideoCheck:
         return dataclasses.asdict(self)
 
 
-def check_videos(root: str, workers: int | None = None, progress: bool = False) -> list[VideoCheck]:
+def check_videos(
+    root: str | os.PathLike, workers: int | None = None, progress: bool = False
+) -> list[VideoCheck]:
     """Checks all videos below a folder.
 
     Args:
         root: the folder. Videos are the files with the suffix of one, and the folders that hold
-            pictures and no such file. Names that begin with a dot are passed over.
+            pictures and no such file, also behind links. Hidden ones are passed over.
         workers: files to read at the same time; as many as there are CPUs when None.
         progress: show a bar on stderr.
 
@@ -64,6 +66,7 @@ def check_videos(root: str, workers: int | None = None, progress: bool = False) 
         ValueError: if there is no video, or `workers` is below 1.
         FileNotFoundError: if there is no such folder.
     """
+    root = os.fspath(root)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"no such folder: {root!r}")
     if workers is not None and workers < 1:
@@ -90,7 +93,7 @@ def table(checks: list[VideoCheck]) -> str:
     return "\n".join(lines)
 
 
-def check_video(path: str) -> VideoCheck:
+def check_video(path: str | os.PathLike) -> VideoCheck:
     """Reads one video to its end, or to where it breaks off.
 
     Args:
@@ -101,6 +104,7 @@ def check_video(path: str) -> VideoCheck:
     >>> check_video("nowhere.mp4").error
     'no such file'
     """
+    path = os.fspath(path)
     try:
         return _check_pictures(path) if os.path.isdir(path) else _check_file(path)
     except VideoError as error:
@@ -108,13 +112,23 @@ def check_video(path: str) -> VideoCheck:
 
 
 def _find_videos(root: str) -> Iterator[str]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        names = [name for name in names if not name.startswith(".")]
+    """Paths of the videos below a folder, and of what cannot be looked into."""
+    closed: list[str] = []
+    seen: set[tuple[int, int]] = set()  # folders, which links may lead to again
+    walk = os.walk(root, onerror=lambda error: closed.append(error.filename), followlinks=True)
+    for folder, subfolders, names in walk:
+        found = os.stat(folder)
+        if (found.st_dev, found.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not is_leftover(name))
+        names = [name for name in names if not is_leftover(name)]
         videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
         yield from (os.path.join(folder, name) for name in videos)
         if not videos and any(is_picture(name) for name in names):
             yield folder
+    yield from closed
 
 
 def show_progress(items: Iterable[T], count: int, what: str) -> Iterator[T]:

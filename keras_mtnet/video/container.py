@@ -114,8 +114,8 @@ def _check_regular(path: str | os.PathLike, name: str) -> None:
     """Raises VideoError for what is no file: opening a pipe would wait for ever."""
     try:
         mode = os.stat(path).st_mode
-    except OSError as error:
-        link = os.path.islink(path)
+    except (OSError, ValueError) as error:  # of ValueError where the name holds a zero byte
+        link = isinstance(error, OSError) and os.path.islink(path)
         reason = "a link that leads nowhere" if link else "no such file"
         raise VideoError(name, reason) from error
     if not stat.S_ISREG(mode):

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import av
 import numpy as np
@@ -12,9 +12,10 @@ from keras_mtnet.video.container import open_picture
 from keras_mtnet.video.frame_index import FrameIndex
 from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.source import NO_FRAME, VideoError, VideoSource, WrongIndexError
-from keras_mtnet.video.suffixes import IMAGE_SUFFIXES
+from keras_mtnet.video.suffixes import IMAGE_SUFFIXES, is_leftover
 
 _NUMBER = re.compile(r"([0-9]+)")
+_LAST_NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*\.[a-z0-9]+)")
 
 
 class FrameFolder(VideoSource):
@@ -126,24 +127,41 @@ def list_pictures(folder: str | os.PathLike[str], name: str | None = None) -> li
     except OSError as error:
         raise VideoError(name, str(error.strerror)) from error
     if not names:
-        raise VideoError(name, NO_FRAME)
-    series = defaultdict(list)
-    for picture in names:
-        series[_NUMBER.sub("#", picture.lower())].append(picture)
-    if 1 < len(series) < len(names):
-        shown = ", ".join(f"{each} ({len(series[each])})" for each in sorted(series)[:4])
+        raise VideoError(name, f"{NO_FRAME}: no file ends in {' '.join(IMAGE_SUFFIXES)}")
+    series = _several_series(names)
+    if series:
+        shown = ", ".join(f"{each} ({count})" for each, count in series[:4])
         more = ", ..." if len(series) > 4 else ""
         reason = f"several series of pictures in one folder: {shown}{more}; keep one of them"
         raise VideoError(name, reason)
     return [os.path.join(folder, picture) for picture in sorted(names, key=_natural)]
 
 
+def _several_series(names: Sequence[str]) -> list[tuple[str, int]]:
+    """Names of series with # for the number, and how many pictures each has; none if it is one.
+
+    Numbers in a name may count together, as minutes and seconds do. Where the last one goes through
+    the same values again and again, as in `cam1_0001.jpg` and `cam2_0001.jpg`, it counts alone.
+    """
+    series: dict[str, list[str]] = defaultdict(list)
+    takes: dict[str, list[int]] = defaultdict(list)
+    for name in map(str.lower, names):
+        series[_NUMBER.sub("#", name)].append(name)
+        if match := _LAST_NUMBER.fullmatch(name):
+            takes[f"{match[1]}#{match[3]}"].append(int(match[2]))
+    values = {tuple(sorted(numbers)) for numbers in takes.values()}
+    if len(series) == 1 and len(values) == 1 and len(min(values)) > 1:
+        return [(each, len(takes[each])) for each in sorted(takes)] if len(takes) > 1 else []
+    several = 1 < len(series) < len(names)
+    return [(each, len(series[each])) for each in sorted(series)] if several else []
+
+
 def is_picture(name: str) -> bool:
     """Whether a file has the name of a picture."""
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+    return not is_leftover(name) and name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _natural(name: str) -> tuple:
     """A key by which frame10 comes after frame9."""
-    parts = _NUMBER.split(name)
+    parts = _NUMBER.split(name.lower())
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name

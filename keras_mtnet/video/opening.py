@@ -1,7 +1,9 @@
 """The one place that tells what a user means by a video."""
 
+import numbers
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,12 +58,13 @@ def open_video(
         return VideoFile(source, **part, cache=cache)
     if isinstance(source, bytes | bytearray | memoryview):
         return VideoFile(bytes(source), **part)
-    if isinstance(source, list | tuple | np.ndarray) or hasattr(source, "__array__"):
+    number = isinstance(source, numbers.Number | np.generic)
+    if not number and (isinstance(source, Sequence) or hasattr(source, "__array__")):
         return ArrayVideo(source, **part)
-    camera = ", a camera: pass its frames as a list of arrays" if isinstance(source, int) else ""
+    camera = ", a camera: pass its frames as a list of arrays" if number else ""
     raise ValueError(
         "A video must be the path of a file or of a folder of pictures, bytes, or RGB frames. "
-        f"Received: {source!r}{camera}"
+        f"Received: {source!r:.99}{camera}"
     )
 
 

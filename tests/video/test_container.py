@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from numbered_videos import encode, numbered
+from numbered_videos import encode, numbered, numbers
 from PIL import Image
 
 from keras_mtnet.data import VideoError, count_frames, read_frames
@@ -111,7 +111,7 @@ def test_playlists_open_nothing(tmp_path, video):
 def test_missing_file_and_empty_folder(tmp_path):
     (tmp_path / "folder").mkdir()
     assert reason(tmp_path / "missing.mp4") == "no such file"
-    assert reason(tmp_path / "folder") == "it holds no frame"
+    assert reason(tmp_path / "folder").startswith("it holds no frame: no file ends in")
 
 
 def test_what_is_no_file_is_never_opened(tmp_path):
@@ -141,6 +141,15 @@ def test_animated_webp_is_named(tmp_path):
         assert reason(tmp_path / "a.webp") == "an animated WebP, which FFmpeg does not decode"
     else:
         assert count_frames(tmp_path / "a.webp") == 6
+    for name in ("a.gif", "a.png", "a.apng"):
+        first.save(
+            tmp_path / name,
+            "png" if "png" in name else None,
+            save_all=True,
+            append_images=others,
+            duration=40,
+        )
+        assert numbers(read_frames(tmp_path / name, range(6))) == list(range(6))
     first.save(tmp_path / "b.webp")
     assert reason(tmp_path / "b.webp") == "a still image, not a video"
 

@@ -35,6 +35,7 @@ def shown(folder):
         ("IMG({}).png", 0),
         ("{}_rgb.png", 7),
         ("-{}.png", 1),
+        ("0_{}.JP2", 8),
     ],
 )
 def test_numbers_in_names_are_compared_as_numbers(tmp_path, pattern, first):
@@ -46,10 +47,30 @@ def test_names_without_numbers_come_in_their_order(tmp_path):
     assert shown(save(tmp_path / "frames", ["a.png", "b.png", "c.png"])) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("suffix", ["bmp", "webp", "tif", "tiff", "ppm", "png", "jpg", "JPEG"])
+SUFFIXES = "bmp webp tif tiff ppm pgm png jpg JPEG jfif jp2 tga".split()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_kinds_of_pictures(tmp_path, suffix):
     folder = save(tmp_path / "frames", [f"{number}.{suffix}" for number in range(12)])
     assert shown(folder) == list(range(12)) and count_frames(folder) == 12
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "1", "LA", "RGBA", "I;16"])
+def test_colors_of_pictures(tmp_path, mode):
+    for number, frame in enumerate(numbered(3)):
+        picture = Image.fromarray(frame)
+        if mode == "I;16":
+            picture = Image.fromarray(frame[..., 0].astype("uint16") * 257)
+        (picture if mode == "I;16" else picture.convert(mode)).save(tmp_path / f"{number}.png")
+    assert shown(tmp_path) == [0, 1, 2]
+
+
+def test_case_does_not_change_the_order(tmp_path):
+    names = [
+        f"{'Ff'[number % 2]}rame{number}.{('PNG', 'png')[number % 3 > 0]}" for number in range(12)
+    ]
+    assert shown(save(tmp_path / "frames", names)) == list(range(12))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -78,6 +99,7 @@ def test_what_is_no_picture_is_passed_over(tmp_path):
         (["{}.png", "{}_small.png"], "#.png .*#_small.png"),
         (["{}.jpg", "{}.png"], "#.jpg .*#.png"),
         (["img_{}.png", "cover.png"], r"cover.png \(1\), img_#.png \(3\)"),
+        (["cam1_{:04d}.png", "cam2_{:04d}.png"], r"cam1_#.png \(3\), cam2_#.png \(3\)"),
     ],
 )
 def test_several_series_are_named(tmp_path, patterns, named):
@@ -86,6 +108,11 @@ def test_several_series_are_named(tmp_path, patterns, named):
         save(folder, sorted({pattern.format(number) for number in range(3)}))
     with pytest.raises(VideoError, match=f"several series of pictures in one folder: {named}"):
         FrameFolder(folder).read([0])
+
+
+def test_several_numbers_may_count_together(tmp_path):
+    names = [f"{number // 5:02}_{number % 5}.png" for number in range(12)]  # the last ones are few
+    assert shown(save(tmp_path / "frames", names)) == list(range(12))
 
 
 def test_pictures_that_cannot_be_read_end_the_video(tmp_path):
@@ -105,7 +132,7 @@ def test_pictures_that_cannot_be_read_end_the_video(tmp_path):
 
 def test_empty_and_unreadable_folders(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(VideoError, match="it holds no frame"):
+    with pytest.raises(VideoError, match=r"it holds no frame: no file ends in .*\.png"):
         FrameFolder(tmp_path / "empty").frame_count  # noqa: B018
     with pytest.raises(VideoError, match="No such file"):
         FrameFolder(tmp_path / "missing").read([0])

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numbered_videos import encode, numbered, numbers
+from PIL import Image
 
 from keras_mtnet.video import (
     ArrayVideo,
@@ -27,7 +29,8 @@ def path(tmp_path_factory):
 def test_every_kind_of_source(path, tmp_path):
     data, frames = Path(path).read_bytes(), numbered(20)
     sources = [path, Path(path), data, bytearray(data), memoryview(data)]
-    sources += [frames, list(frames), tuple(frames)]
+    sources += [frames, list(frames), tuple(frames), deque(frames)]
+    sources.append([Image.fromarray(frame) for frame in frames])
     for source in sources:
         with open_video(source) as video:
             assert video.frame_count == count_frames(source) == 20
@@ -48,10 +51,15 @@ def test_addresses_are_refused_as_such(address):
 
 
 def test_cameras_and_other_things_are_refused():
-    with pytest.raises(ValueError, match="Received: 0, a camera: pass its frames"):
-        open_video(0)
-    with pytest.raises(ValueError, match=r"Received: None$"):
-        open_video(None)
+    for number in (0, -1, np.int64(0)):
+        with pytest.raises(ValueError, match=r"Received: .*, a camera: pass its frames"):
+            open_video(number)
+    for other in (None, iter(numbered(2)), object()):
+        with pytest.raises(ValueError, match=r"or RGB frames\. Received: "):
+            open_video(other)
+    for name in ("", "zero\0byte.mp4", "long" * 999, "data:video/mp4;base64,AAAA"):
+        with pytest.raises(VideoError, match="no such file"):
+            count_frames(name)
 
 
 @pytest.mark.parametrize(

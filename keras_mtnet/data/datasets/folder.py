@@ -1,29 +1,29 @@
 """Plain class folders: `<root>/<class>/<video>`, a file or a folder of pictures.
 
 Videos may lie in further folders below the class, say of a person or a recording. Where the folders
-above the classes are called `train`, `val` or `test`, they are the parts of the data set.
+above the classes are called `train`, `val` or `test`, or `train_256` and the like, they are the
+parts of the data set.
 """
 
+import dataclasses
 import os
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from keras_mtnet.data.datasets.lists import Listing, Request, check_several
 from keras_mtnet.data.datasets.tree import is_folder
 from keras_mtnet.data.groups import choose_tests, find_groups
 from keras_mtnet.data.videos import Video
 from keras_mtnet.video.frame_folder import is_picture
-from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
+from keras_mtnet.video.suffixes import VIDEO_SUFFIXES, is_leftover
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# What disks, servers, unpackers and notebooks leave behind.
-_LEFTOVERS = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "lost+found"}
-_LEFTOVERS |= {"system volume information", "found.000", "desktop.ini", "thumbs.db"}
 
 
 def read(request: Request) -> Listing:
@@ -32,8 +32,8 @@ def read(request: Request) -> Listing:
         raise FileNotFoundError(f"{request.root!r} holds no lists of split {request.split}")
     left = _LeftOut(request.root)
     folders = _list_folders(request.root, left)
-    parts = {name: _PARTS[name.casefold()] for name in folders if name.casefold() in _PARTS}
-    if _are_parts(request, folders, parts):
+    parts = _find_parts(request, folders)
+    if parts:
         (found, class_names), rule = _read_parts(request, parts, left), ""
     else:
         found = _read_classes(request.root, folders, request, left)
@@ -50,45 +50,62 @@ def read(request: Request) -> Listing:
     return Listing(class_names, videos, repr(request.root), rule)
 
 
-def _are_parts(request: Request, folders: Iterable[str], parts: dict[str, str]) -> bool:
-    """Whether the folders in a root are parts of the data set, and not classes of these names."""
-    silent, root = _LeftOut(request.root), request.root
-    return bool(parts) and not any(
-        _list_videos(root, name, request.follow_links, silent)
-        if name not in parts
-        else any(_is_video(entry.name) for entry in _scan(os.path.join(root, name), silent))
-        for name in folders
-    )
+def _find_parts(request: Request, folders: Iterable[str]) -> dict[str, str]:
+    """Folders that are parts of the data set and not classes of these names, with their subset.
+
+    Raises:
+        ValueError: where some folders are parts and others are not.
+    """
+    kinds = {name: _PARTS.get(re.sub(r"[\W_]*\d*$", "", name.casefold())) for name in folders}
+    parts = {name: part for name, part in kinds.items() if part is not None}
+    silent = _LeftOut(request.root)
+    if set(parts) & set(request.class_names or ()) or any(
+        _is_video(entry.name)
+        for name in parts
+        for entry in _scan(os.path.join(request.root, name), silent)
+    ):
+        return {}
+    others = [
+        name
+        for name in kinds
+        if name not in parts and _list_videos(request.root, name, request.follow_links, silent)
+    ]
+    if others and len(set(parts.values())) > 1:
+        raise ValueError(
+            f"{request.root!r} holds {' and '.join(parts)}, but also {' and '.join(others)}: give "
+            "one of them as root, move the others, or give class_names if all of them are classes"
+        )
+    return {} if others else parts
 
 
 def _read_parts(
-    request: Request, parts: dict[str, str], left: "_LeftOut"
+    request: Request, parts: Mapping[str, str], left: "_LeftOut"
 ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """The videos of each class in the wanted parts, and the classes of all parts."""
-    trees = {}
-    for folder in parts:
-        root = os.path.join(request.root, folder)
-        classes = _read_classes(root, _list_folders(root, left), request, left)
-        trees[folder] = {
-            name: [f"{folder}/{video}" for video in videos] for name, videos in classes.items()
-        }
-    training = [name for folder, part in parts.items() if part == "train" for name in trees[folder]]
-    if not training and request.class_names is None:
+    wanted = request.choose(dict.fromkeys(parts.values()))
+    if not wanted:
+        raise ValueError(
+            f"{request.root!r} holds {' and '.join(parts)}, but no folder for subset="
+            f"{request.subset!r}: give that of {' or '.join(parts)} as root, to share it out"
+        )
+    class_names = request.class_names
+    if class_names is None and "train" not in parts.values():
         raise ValueError(
             f"{request.root!r} holds {' and '.join(parts)}, but no 'train', which tells the "
             "classes: give class_names, or the folder above the classes as root"
         )
-    class_names = request.class_names or tuple(sorted(set(training)))
-    wanted = request.choose(dict.fromkeys(parts.values()))
+    trees: dict[str, dict[str, list[str]]] = {}
+    for name in sorted(parts, key=lambda name: parts[name] != "train"):
+        if class_names is None and parts[name] != "train":
+            class_names = tuple(sorted({known for tree in trees.values() for known in tree}))
+        root = os.path.join(request.root, name)
+        place = dataclasses.replace(request, class_names=class_names)
+        trees[name] = _read_classes(root, _list_folders(root, left), place, left)
+    class_names = class_names or tuple(sorted({known for tree in trees.values() for known in tree}))
     found: dict[str, list[str]] = {}
-    for folder, part in parts.items():
-        for name, videos in trees[folder].items() if part in wanted else ():
-            if name not in class_names:
-                raise ValueError(
-                    f"{os.path.join(request.root, folder, name)!r} is no class of the training "
-                    f"folder, whose classes are {', '.join(map(repr, class_names))}"
-                )
-            found.setdefault(name, []).extend(videos)
+    for name, part in parts.items():
+        for class_name, videos in trees[name].items() if part in wanted else ():
+            found.setdefault(class_name, []).extend(f"{name}/{video}" for video in videos)
     return found, class_names
 
 
@@ -101,8 +118,9 @@ def _read_classes(
         others = [name for name, videos in found.items() if name not in request.class_names]
         if any(found[name] for name in others):
             raise ValueError(
-                f"{root!r} holds folders that are not in class_names: "
-                f"{', '.join(map(repr, others))}. Received: class_names={request.class_names}"
+                f"{root!r} holds folders that are none of the classes: "
+                f"{', '.join(map(repr, others))}. The classes, in training or class_names, are "
+                f"{request.class_names}"
             )
         return {name: found.get(name, []) for name in request.class_names}
     if not found:
@@ -166,11 +184,10 @@ def _scan(folder: str, left: _LeftOut) -> list[os.DirEntry]:
     """What is in a folder, sorted, without hidden files and leftovers."""
     try:
         with os.scandir(folder) as entries:
-            found = [e for e in entries if not e.name.startswith(".")]
+            found = [entry for entry in entries if not is_leftover(entry.name)]
     except OSError as error:
         left.add(f"folders that cannot be read ({error.strerror})", folder)
         return []
-    found = [entry for entry in found if entry.name.casefold() not in _LEFTOVERS]
     return sorted(found, key=lambda entry: entry.name)
 
 
@@ -179,6 +196,8 @@ def _list_folders(root: str, left: _LeftOut) -> list[str]:
     names = []
     for entry in _scan(root, left):
         if not is_folder(entry):
+            if _is_file(entry, left) and _is_video(entry.name):
+                left.add("videos outside of class folders", entry.path)
             continue
         run = ("config.json", "checkpoints", "classes.txt", "model.keras")
         if sum(os.path.exists(os.path.join(entry, name)) for name in run) > 1:

@@ -7,7 +7,7 @@ import warnings
 import pytest
 from named_files import make
 
-from keras_mtnet.data import read_split
+from keras_mtnet.data import check_videos, read_split
 
 
 def read(root, **options):
@@ -23,7 +23,7 @@ def names(videos) -> list[str]:
 
 def test_plain_folder(tmp_path):
     files = [f"{c}/{i}.{s}" for c in ("b", "a") for i, s in enumerate(("MP4", "avi", "mkv", "mov"))]
-    root = make(tmp_path, [*files, "a/.hidden.mp4", "a/._0.MP4", ".git/x.mp4", "readme.mp4"])
+    root = make(tmp_path, [*files, "a/.hidden.mp4", "a/._0.MP4", ".git/x.mp4", "list.txt"])
     make(tmp_path, ["b/frames/i_1.jpg", "b/frames/i_2.jpg"])
     everything = read(root)
     assert names(everything) == sorted([*files, "b/frames"])
@@ -59,7 +59,7 @@ def test_classes_in_an_order_of_their_own(tmp_path):
     assert {v.name: v.label for v in found} == {"run/1.mp4": 2, "walk/2.mp4": 0}
     os.makedirs(tmp_path / "jump")  # an empty folder does no harm then
     assert names(read(root, class_names=("walk", "jump", "run"))) == names(found)
-    with pytest.raises(ValueError, match=r"not in class_names: 'walk'"):
+    with pytest.raises(ValueError, match=r"none of the classes: 'walk'"):
         read(root, class_names=["run", "jump"])
     with pytest.raises(ValueError, match="class_names must differ"):
         read(root, class_names=["run", "run"])
@@ -67,14 +67,22 @@ def test_classes_in_an_order_of_their_own(tmp_path):
         read_split("csv", root, class_names=["run", "walk"])
 
 
-@pytest.mark.parametrize(
-    "folder",
-    ["__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "__pycache__", ".ipynb_checkpoints"],
+LEFT_BEHIND = (
+    *("__MACOSX", "@eaDir", "lost+found", "LOST.DIR", "$RECYCLE.BIN", "RECYCLER", "found.001"),
+    *("System Volume Information", "__pycache__", ".ipynb_checkpoints", ".Trash-1000"),
+    *("#recycle", "@Recycle", "#snapshot", "@Recently-Snapshot"),
 )
-def test_folders_that_are_left_behind_are_no_classes(tmp_path, folder):
-    root = make(tmp_path, ["a/1.mp4", "b/2.mp4", f"{folder}/3.mp4", f"a/{folder}/4.mp4"])
+
+
+def test_folders_that_are_left_behind_are_no_classes(tmp_path):
+    """Nor are their files videos, whatever they are called, wherever they lie."""
+    files = [f"{place}{name}/3.mp4" for name in LEFT_BEHIND for place in ("", "a/", "a/day1/")]
+    files += ["a/@eaDir/1.mp4/SYNO.jpg", "Thumbs.db", "a/Thumbs.db", "b/desktop.ini", "b/Icon\r"]
+    root = make(tmp_path, ["a/1.mp4", "b/2.mp4", *files])
+    os.makedirs(tmp_path / "lost+found" / "empty")
     found = read(root)
-    assert found.class_names == ("a", "b") and len(found) == 2
+    assert found.class_names == ("a", "b") and names(found) == ["a/1.mp4", "b/2.mp4"]
+    assert [check.path for check in check_videos(root)] == [video.path for video in found]
 
 
 def test_a_training_run_is_no_class(tmp_path):
@@ -142,9 +150,23 @@ def test_one_folder_beside_training_is_for_both(tmp_path, other):
         assert names(read(root, subset=subset)) == [f"{other}/a/3.mp4"]
 
 
+@pytest.mark.parametrize("train, val", [("train_256", "val_256"), ("train2017", "dev")])
+def test_parts_with_a_size_in_their_names(tmp_path, train, val):
+    root = make(tmp_path, [f"{train}/a/1.mp4", f"{train}/b/v2/01.jpg", f"{val}/b/v3/01.jpg"])
+    assert names(read(root, subset="train")) == [f"{train}/a/1.mp4", f"{train}/b/v2"]
+    assert names(read(root, subset="validation")) == [f"{val}/b/v3"]
+
+
+def test_a_part_may_lack_a_class(tmp_path):
+    root = make(tmp_path, [*PARTS, "__MACOSX/train/a/._1.mp4"])
+    os.makedirs(tmp_path / "val" / "a")
+    found = read(root, subset="validation")
+    assert found.class_names == ("a", "b") and names(found) == ["val/b/3.mp4"]
+
+
 def test_classes_that_training_lacks_are_named(tmp_path):
     root = make(tmp_path, [*PARTS, "val/c/5.mp4"])
-    with pytest.raises(ValueError, match=r"val/c' is no class of the training folder"):
+    with pytest.raises(ValueError, match=r"val' holds folders that are none of the classes: 'c'"):
         read(root, subset="validation")
     root = make(tmp_path / "no", ["val/a/1.mp4", "test/b/2.mp4"])
     with pytest.raises(ValueError, match=r"(val and test|test and val), but no 'train'"):
@@ -152,9 +174,29 @@ def test_classes_that_training_lacks_are_named(tmp_path):
     assert len(read(root, class_names=["a", "b"])) == 2
 
 
-def test_classes_may_be_called_as_parts_are(tmp_path):
-    found = read(make(tmp_path, ["train/1.mp4", "test/2.mp4"]))
-    assert found.class_names == ("test", "train")
+def test_parts_that_are_not_clear_are_answered_with_what_to_give(tmp_path):
+    root = make(tmp_path / "demo", [*PARTS, "demo/5.mp4"])
+    with pytest.raises(ValueError, match=r"train and val, but also demo: give one of them as root"):
+        read(root)
+    found = read(root, class_names=["train", "val", "test", "demo"])
+    assert names(found) == sorted([*PARTS, "demo/5.mp4"])
+    alone = make(tmp_path / "alone", ["train/a/1.mp4", "train/b/2.mp4"])
+    with pytest.raises(ValueError, match="no folder for subset='validation': give that of train"):
+        read(alone, subset="validation")
+    assert len(read(alone, subset="train")) == 2
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["train/1.mp4", "test/2.mp4"],
+        ["train/v1/1.jpg", "car/v2/1.jpg"],
+        ["train/subject1/1.mp4", "car/subject1/2.mp4"],
+    ],
+)
+def test_classes_may_be_called_as_parts_are(tmp_path, files):
+    found = read(make(tmp_path, files))
+    assert found.class_names == tuple(sorted(name.split("/")[0] for name in files))
 
 
 # --- What lies about -----------------------------------------------------------------------------
@@ -182,6 +224,8 @@ def test_entries_that_are_no_files_do_not_end_the_reading(tmp_path):
     (tmp_path / "a/self.mp4").symlink_to("self.mp4")
     (tmp_path / "a/up").symlink_to(tmp_path)
     (tmp_path / "selfish").symlink_to("selfish")
+    (tmp_path / "c").symlink_to("nowhere")
+    (tmp_path / "loose.mp4").touch()
     os.mkfifo(tmp_path / "b/pipe.mp4")
     here = os.getcwd()
     os.chdir(tmp_path / "b")  # a socket's name must be short
@@ -192,7 +236,11 @@ def test_entries_that_are_no_files_do_not_end_the_reading(tmp_path):
             found = read_split("folder", root, subset="all")
     assert {"a/1.mp4", "b/2.mp4"} <= set(names(found)) and found.class_names == ("a", "b")
     text = str(said[0].message)
-    assert "2 links that lead nowhere" in text and "2 pipes, sockets or devices" in text
+    assert "4 links that lead nowhere" in text and "2 pipes, sockets or devices" in text
+    assert "1 videos outside of class folders, e.g. 'loose.mp4'" in text
+    checks = {os.path.relpath(check.path, root): check.error for check in check_videos(root)}
+    assert {"a/1.mp4", "b/2.mp4", "loose.mp4"} < set(checks) and len(checks) == 7
+    assert checks["b/pipe.mp4"] == "a pipe, not a file"
 
 
 def test_linked_folders(tmp_path):
@@ -204,6 +252,8 @@ def test_linked_folders(tmp_path):
     with pytest.warns(UserWarning, match="1 linked folders, e.g. 'a/more'"):
         found = read_split("folder", root, subset="all", follow_links=False)
     assert names(found) == ["a/1.mp4", "b/2.mp4", "c/3.mp4"]
+    checked = [os.path.relpath(check.path, root) for check in check_videos(root)]
+    assert checked == ["a/1.mp4", "a/more/3.mp4", "b/2.mp4"]  # the same folder behind c once
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
