@@ -1,4 +1,4 @@
-"""`train`: a recipe, with what the flags change in it."""
+"""`train` and `distill`: a recipe, with what the flags change in it."""
 
 import argparse
 import os
@@ -10,7 +10,12 @@ from keras_mtnet.training.recipe import RECIPES, Recipe
 
 
 def add_commands(commands: Any) -> None:
-    """Adds the command."""
+    """Adds the commands."""
+    _add_train(commands)
+    _add_distill(commands)
+
+
+def _add_train(commands: Any) -> None:
     parser = add_command(
         commands,
         "train",
@@ -53,6 +58,72 @@ def add_commands(commands: Any) -> None:
         metavar="N",
         help="split the CPU into N devices, to try mirrored without GPUs (default: not split)",
     )
+
+
+# Settings of a recipe that `distill` has, too.
+_OF_DISTILL = (
+    *("data", "root", "output", "annotations", "split", "frames", "stride", "size", "fps"),
+    *("augment", "flip", "model", "ratio", "cell", "stage_filters", "stage_depths"),
+    *("epochs", "batch_size", "seed", "checkpoint_steps"),
+)
+
+
+def _add_distill(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "distill",
+        _distill,
+        "train a network on the scores of another, without labels",
+        usage=f"{PROGRAM} distill --teacher NAME --teacher_weights NAME --model NAME "
+        "--root VIDEOS --output DIR [flags]",
+    )
+    help = "network to learn from, or a .keras file (default: %(default)s)"
+    parser.add_argument("--teacher", metavar="NAME|FILE", default="I3D", help=help)
+    help = "of a --teacher given by name (default: %(default)s)"
+    parser.add_argument("--teacher_weights", metavar="PATH", default="kinetics400", help=help)
+    for name in _OF_DISTILL:
+        add_setting(parser, name, required=name in ("root", "output"))
+    for name, default, help in (
+        ("learning_rate", 1e-3, "of AdamW at its peak"),
+        ("temperature", 1.0, "above 1, small scores count more"),
+        ("feature_weight", 1.0, "of the distance between features"),
+    ):
+        help = f"{help} (default: {default})"
+        parser.add_argument(f"--{name}", type=float, default=default, metavar="X", help=help)
+    help = "the teacher sees clips of so many times --size (default: 1)"
+    parser.add_argument("--shrink", type=int, default=1, metavar="N", help=help)
+
+
+def _distill(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet import training
+        from keras_mtnet.data import read_split
+        from keras_mtnet.models import build, load_model
+    recipe = Recipe(**{k: v for k, v in vars(arguments).items() if k in _OF_DISTILL})
+    videos = read_split(recipe.data, recipe.root, recipe.annotations, recipe.split, subset="train")
+    if os.path.exists(arguments.teacher):
+        teacher = load_model(arguments.teacher, compile=False)
+    else:
+        teacher = build(arguments.teacher, weights=arguments.teacher_weights)
+    size = recipe.size or 112
+    student = build(
+        recipe.model,
+        classes=teacher.output_shape[-1],
+        input_shape=(recipe.frames, size, size, 3),
+        **recipe.model_options(),
+    )
+    names = ("batch_size", "epochs", "stride", "fps", "augment", "flip", "seed", "checkpoint_steps")
+    flags = ("learning_rate", "temperature", "feature_weight", "shrink")
+    path = training.distill(
+        student,
+        teacher,
+        videos,
+        recipe.output,
+        **{name: getattr(recipe, name) for name in names},
+        **{name: getattr(arguments, name) for name in flags},
+    )
+    print(f"The student is in {path}. Fine-tune it on labels:")
+    print(f"  {PROGRAM} train --model {recipe.model} --weights {path} --root VIDEOS --output RUN")
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 # public name -> the module that defines it
 _NAMES = {
+    "Distiller": "distillation",
     "Recipe": "recipe",
     "RECIPES": "recipe",
     "default_picture": "preview",
+    "distill": "distillation",
     "dry_run": "preview",
     "load_run": "run_folder",
     "stored_recipe": "run_folder",

@@ -1,0 +1,128 @@
+"""Distillation: the loss in NumPy, what is learned and saved, and continuing where it stopped."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtnet as mt
+from keras_mtnet.callbacks import StopOnNaN
+from keras_mtnet.cli import main
+from keras_mtnet.training import Distiller, distill
+
+SHAPE = (4, 16, 16, 3)
+CLIPS = np.random.default_rng(0).integers(0, 256, (8, *SHAPE)).astype("uint8")
+
+
+def network(seed, size=16, classes=5):
+    keras.utils.set_random_seed(seed)
+    shape = (4, size, size, 3)
+    sizes = {"stem_filters": 8, "head_filters": 8, "head_units": 7 if seed == 1 else 6, "dropout_rate": 0.0}
+    model = mt.MTNet((8,), (1,), classes=classes, input_shape=shape, **sizes)
+    model.clip_spec = mt.ClipSpec(class_names=tuple("vwxyz")[:classes])
+    return model
+
+
+def test_loss():
+    """Divergence of softened scores and distance of features, by their formulas in float64."""
+    student, teacher = network(0), network(1)
+    distiller = Distiller(student, teacher, temperature=3.0, feature_weight=0.5)
+    y = {k: keras.ops.convert_to_numpy(v) for k, v in distiller(CLIPS, training=False).items()}
+    head = teacher.get_layer("predictions").input
+    scores, features = keras.Model(teacher.inputs[0], [teacher.output, head])(CLIPS, training=False)
+
+    def soften(p):
+        powers = np.asarray(p, "float64") ** (1 / 3)
+        return powers / powers.sum(-1, keepdims=True)
+
+    p, q = soften(scores), soften(y["scores"])
+    a, b = np.asarray(features, "float64"), y["features"].astype("float64")
+    cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+    losses = 9 * (p * np.log(p / q)).sum(-1) + 0.5 * (1 - cosine)
+    assert float(distiller.compute_loss(CLIPS, None, y)) == pytest.approx(losses.mean(), rel=1e-4)
+    weights = np.array([2, 0, 0, 2, 1, 1, 1, 1], "float32")
+    found = float(distiller.compute_loss(CLIPS, None, y, weights))
+    assert found == pytest.approx((weights * losses).mean(), rel=1e-4)
+
+
+def test_student_learns_and_teacher_does_not():
+    student, teacher = network(0), network(1)
+    before = teacher.get_weights()
+    distiller = Distiller(student, teacher)
+    assert len(distiller.weights) == len(student.weights) + 1  # the projection
+    distiller.compile(keras.optimizers.Adam(3e-3))
+    history = distiller.fit(CLIPS, np.zeros(8), epochs=25, batch_size=8, verbose=0).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    for now, then in zip(teacher.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_student_of_smaller_clips():
+    student, teacher = network(0), network(1, size=32)
+    distiller = Distiller(student, teacher, shrink=2)
+    clips = CLIPS.repeat(2, axis=2).repeat(2, axis=3)
+    scores = distiller(clips, training=False)["scores"]
+    np.testing.assert_allclose(scores, student(CLIPS, training=False), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0}, "temperature=0"),
+        ({"shrink": 0}, "shrink=0"),
+        ({"feature_weight": -1}, "feature_weight=-1"),
+    ],
+)
+def test_refuses(options, message):
+    with pytest.raises(ValueError, match=message):
+        Distiller(network(0), network(1), **options)
+
+
+def test_refuses_other_classes():
+    with pytest.raises(ValueError, match="a student of 3 and a teacher of 5 classes"):
+        Distiller(network(0, classes=3), network(1))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("distill") / "videos"
+    mt.data.draw_dataset(root, groups=3, clips_per_group=1, frames=6, size=(48, 32))
+    return root
+
+
+def test_continues_where_it_stopped(root, tmp_path, monkeypatch):
+    videos = mt.data.read_split("folder", root)
+    options = {"epochs": 3, "batch_size": 4, "stride": 1, "checkpoint_steps": 1, "verbose": 0}
+    keras.utils.set_random_seed(0)
+    whole = distill(network(0), network(1), videos, tmp_path / "whole", **options)
+
+    end = StopOnNaN.on_epoch_begin
+
+    def stop(self, epoch, logs=None):
+        end(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(StopOnNaN, "on_epoch_begin", stop)
+        distill(network(0), network(1), videos, tmp_path / "parts", **options)
+    keras.utils.set_random_seed(7)
+    parts = distill(network(3), network(1), videos, tmp_path / "parts", **options)
+    one, two = mt.load_model(whole), mt.load_model(parts)
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    rows = (tmp_path / "parts" / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    assert two.clip_spec.class_names == tuple("vwxyz") and two.clip_spec.size == 16
+
+
+def test_command(root, tmp_path, capsys):
+    network(1).save(tmp_path / "teacher.keras")
+    words = ["distill", f"--teacher={tmp_path / 'teacher.keras'}"]
+    words += [f"--root={root}", f"--output={tmp_path / 'out'}", "--model=MTNet", "--epochs=1"]
+    words += ["--stage_filters=8", "--stage_depths=1", "--frames=4", "--size=16", "--stride=1"]
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    told = capsys.readouterr()
+    assert not end.value.code, told.err
+    assert str(tmp_path / "out" / "model.keras") in told.out
+    assert mt.load_model(tmp_path / "out" / "model.keras").clip_spec.class_names == tuple("vwxyz")
