@@ -16,7 +16,12 @@ CLIPS = np.random.default_rng(0).integers(0, 256, (8, *SHAPE)).astype("uint8")
 def network(seed, size=16, classes=5):
     keras.utils.set_random_seed(seed)
     shape = (4, size, size, 3)
-    sizes = {"stem_filters": 8, "head_filters": 8, "head_units": 7 if seed == 1 else 6, "dropout_rate": 0.0}
+    sizes = {
+        "stem_filters": 8,
+        "head_filters": 8,
+        "head_units": 7 if seed == 1 else 6,
+        "dropout_rate": 0.0,
+    }
     model = mt.MTNet((8,), (1,), classes=classes, input_shape=shape, **sizes)
     model.clip_spec = mt.ClipSpec(class_names=tuple("vwxyz")[:classes])
     return model
