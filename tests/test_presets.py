@@ -43,7 +43,7 @@ def test_the_index_says_what_the_table_says(preset):
     rows = [line for line in index.splitlines() if line.startswith(f"| `{preset.model}`")]
     (row,) = [line for line in rows if f'`"{preset.weights}"`' in line]
     for value in (preset.dataset, preset.top1, preset.top5, preset.classes):
-        assert str(value) in row
+        assert value is None or str(value) in row
 
 
 def test_published_files_are_small():

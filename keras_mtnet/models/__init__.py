@@ -6,14 +6,32 @@ from keras_mtnet.models.builder import build
 from keras_mtnet.models.i3d import I3D
 from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
 from keras_mtnet.models.preprocessing import decode_predictions, preprocess_input
+from keras_mtnet.models.resnet3d import (
+    MC3_18,
+    R3D18,
+    NarrowR3D50,
+    NarrowR3D101,
+    ResNet3D18,
+    ResNet3D34,
+    ResNet3D50,
+    ResNet3D101,
+)
 from keras_mtnet.models.video_model import VideoModel, clip_spec_of, feature_extractor, load_model
 
 __all__ = [
     "I3D",
+    "MC3_18",
+    "R3D18",
     "MTNet",
     "MTNetL",
     "MTNetM",
     "MTNetS",
+    "NarrowR3D50",
+    "NarrowR3D101",
+    "ResNet3D18",
+    "ResNet3D34",
+    "ResNet3D50",
+    "ResNet3D101",
     "VideoModel",
     "build",
     "clip_spec_of",

@@ -1,0 +1,133 @@
+"""Compares every network of the zoo with its PyTorch reference at full size.
+
+    KERAS_BACKEND=jax python benchmarks/zoo_parity.py --references references R3D18 MC3_18
+
+needs torch, torchvision and pytorchvideo, and in the folder of references checkouts of the
+repositories that the functions below name. Weights, scales and statistics of batch normalization
+are random, the reference computes in float64, and logits are compared, at the network's default
+clip and at one of odd sizes. Printed is the largest difference over the largest logit.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+import keras_mtnet as mt
+from keras_mtnet.models.builder import CLIPS
+from keras_mtnet.weights.torch import from_state_dict
+
+REFERENCES = Path()
+CLASSES = 400
+# name of our network -> builder of the PyTorch module
+ZOO: dict[str, Callable[[], torch.nn.Module]] = {}
+
+
+def reference(*names: str) -> Callable:
+    """Decorates a function that builds the reference of each of these networks by name."""
+
+    def note(function: Callable[[str], torch.nn.Module]) -> Callable:
+        ZOO.update({name: lambda name=name: function(name) for name in names})
+        return function
+
+    return note
+
+
+def module(folder: str, name: str) -> Any:
+    """Imports a module from a checkout in the folder of references."""
+    sys.path.insert(0, str(REFERENCES / folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+
+
+# --- Families ---------------------------------------------------------------------------------
+
+
+@reference("R3D18", "MC3_18")
+def torchvision_resnet(name: str) -> torch.nn.Module:
+    from torchvision.models import video
+
+    return {"R3D18": video.r3d_18, "MC3_18": video.mc3_18}[name]()
+
+
+@reference("ResNet3D18", "ResNet3D34", "ResNet3D50", "ResNet3D101")
+def hara(name: str) -> torch.nn.Module:
+    return module("3D-ResNets", "models.resnet").generate_model(int(name[8:]), n_classes=CLASSES)
+
+
+@reference("NarrowR3D50", "NarrowR3D101")
+def authors(name: str) -> torch.nn.Module:
+    return getattr(module("SRTG", "network.srtg_resnet"), f"r3d_{name[9:]}")()
+
+
+# --- Comparison -------------------------------------------------------------------------------
+
+
+def randomize(network: torch.nn.Module) -> None:
+    """Weights that keep the size of activations; scales, shifts and statistics of all kinds."""
+    generator = torch.Generator().manual_seed(0)
+    for key, value in network.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        noise = torch.randn(value.shape, generator=generator)
+        if key.endswith("running_var"):
+            noise = torch.exp(noise / 4)
+        elif value.ndim > 1:
+            noise = noise * (2 / value[0].numel()) ** 0.5
+        else:
+            noise = noise / 4 + (1 if key.endswith("weight") else 0)
+        value.copy_(noise)
+
+
+def clip(frames: int, height: int, width: int) -> np.ndarray:
+    """uint8 `(1, T, H, W, 3)`, coarse structure and noise."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 200, (1, -(-frames // 4), -(-height // 32), -(-width // 32), 3))
+    large = coarse.repeat(4, 1).repeat(32, 2).repeat(32, 3)[:, :frames, :height, :width]
+    return (large + rng.integers(0, 56, large.shape)).astype("uint8")
+
+
+def compare(name: str) -> None:
+    """Prints how far our logits are from the reference's."""
+    started = time.time()
+    theirs = ZOO[name]().eval()
+    randomize(theirs)
+    ours = getattr(mt, name)(classes=CLASSES, classifier_activation=None)
+    state = {key: value.numpy() for key, value in theirs.state_dict().items()}
+    from_state_dict(ours, state, next(iter(ours.torch_keys.values())))
+    theirs = theirs.double()
+    normalization = ours.get_layer("normalization")
+    frames, size = CLIPS[name]
+    found = []
+    for shape in ((frames, size, size), (frames - 3, size - 15, size + 9)):
+        batch = clip(*shape)
+        normalized = keras.ops.convert_to_numpy(normalization(batch.astype("float32")))
+        with torch.no_grad():
+            x = torch.from_numpy(normalized).double().permute(0, 4, 1, 2, 3)
+            expected = theirs(x).numpy()
+        logits = ours.predict(batch, verbose=0)
+        largest = np.abs(expected).max()
+        error = np.abs(logits - expected).max() / largest
+        found.append(f"{'x'.join(map(str, shape))}: {error:.1e} (largest logit {largest:.2f})")
+    print(f"{name:14} {'   '.join(found)}   {time.time() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--references", type=Path, default=Path(os.environ.get("REFERENCES", ".")))
+    parser.add_argument("networks", nargs="*", default=list(ZOO))
+    arguments = parser.parse_args()
+    REFERENCES = arguments.references.resolve()
+    print(f"Keras {keras.__version__} on {keras.backend.backend()}, PyTorch {torch.__version__}")
+    for network in arguments.networks or ZOO:
+        compare(network)
