@@ -45,7 +45,7 @@ class Row:
     exponent: float | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
-    def summarise(self, seconds: list[float], first: list[float]) -> None:
+    def summarize(self, seconds: list[float], first: list[float]) -> None:
         """Fills in what follows from one time a round, its own and the first contender's."""
         self.seconds = seconds
         self.median, self.least = statistics.median(seconds), min(seconds)
@@ -194,7 +194,7 @@ def run_rounds(
             if number >= 0:
                 seconds[name].append(taken)
     for name, times in seconds.items():
-        rows[name].summarise(times, next(iter(seconds.values())))
+        rows[name].summarize(times, next(iter(seconds.values())))
     return list(seconds)
 
 

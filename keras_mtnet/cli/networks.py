@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_mtnet.cli.parsing import PROGRAM, add_command, add_model, add_setting
 from keras_mtnet.cli.terminal import quiet_imports
+from keras_mtnet.presets import PRESETS
 from keras_mtnet.training.recipe import MODELS, Recipe
 
 
@@ -35,16 +36,19 @@ def add_commands(commands: Any) -> None:
         commands, "convert-weights", _convert_weights, "convert weights from PyTorch, and back"
     )
     parser.add_argument(
-        "source", help="checkpoint of the authors; or Keras weights: a file, run, or name as hacs"
+        "source",
+        help="published checkpoint; or, on the way back, Keras weights: a file, a run or a "
+        "name as hacs",
     )
-    parser.add_argument("--model", choices=MODELS[:3], required=True, help="network (required)")
+    published = tuple(dict.fromkeys(model for model, _ in PRESETS))
+    parser.add_argument("--model", choices=published, required=True, help="network (required)")
     parser.add_argument(
         "--weights", metavar="NAME", help="preset of the checkpoint (default: the only one)"
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help=".weights.h5, or .pth or .safetensors on the way back (default: where weights='hacs' "
+        help=".weights.h5, or .pth or .safetensors on the way back (default: where weights=NAME "
         "finds it)",
     )
 

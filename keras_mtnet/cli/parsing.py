@@ -25,8 +25,8 @@ CLIP_FLAGS: dict[str, tuple[type, Sequence[str] | None, str]] = {
     "frames": (int, None, "frames of a clip"),
     "stride": (int, None, "every n-th frame of the video is in a clip"),
     "size": (int, None, "height and width of a clip in pixels"),
-    "fps": (float, None, "resample videos to this rate"),
-    "sampling": (str, SAMPLINGS, "frames at a stride, or one from each equal part of the video"),
+    "fps": (float, None, "frames per second to resample videos to"),
+    "sampling": (str, SAMPLINGS, "window: frames at the stride, uniform: one of each segment"),
 }
 
 
@@ -37,7 +37,8 @@ class Parser(argparse_flags.ArgumentParser):
         wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if wrong:
             message += _nearest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
-        self.exit(2, f"{self.prog}: error: {message}. '{self.prog} --help' explains it.\n")
+        end = "" if message.endswith("?") else "."
+        self.exit(2, f"{self.prog}: error: {message}{end} '{self.prog} --help' explains it.\n")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Ends the program because of arguments that the command does not take."""
@@ -52,7 +53,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 class Switch(argparse.Action):
-    """A setting that is on or off: `--flip`, `--noflip`, `--flip 1`, `--flip 0`."""
+    """A setting that is on or off: `--remat`, `--noremat`, `--remat 1`, `--remat 0`."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **kwargs: Any) -> None:
         both = [*option_strings, f"--no{dest}"]

@@ -10,11 +10,11 @@ from keras_mtnet.training.recipe import Recipe
 # argument of `pack` -> type, default, help
 _PACKING: dict[str, tuple[type, Any, str]] = {
     "shards": (int, 64, "number of files"),
-    "short_side": (int, 320, "make frames smaller, to this short side; none larger"),
+    "short_side": (int, 320, "shrink larger frames to this short side"),
     "quality": (int, 85, "of the JPEGs, 1 to 100"),
-    "fps": (float, None, "keep pictures at this rate (default: all frames)"),
+    "fps": (float, None, "keep this many frames per second (default: all)"),
     "workers": (int, None, "files written at the same time (default: number of CPUs)"),
-    "shard_index": (int, 0, "which part of the files to write, from 0"),
+    "shard_index": (int, 0, "which part of the files to write, counted from 0"),
     "shard_count": (int, 1, "of how many parts, on as many machines"),
 }
 

@@ -20,7 +20,7 @@ class Augment:
         brightness: factors are drawn from 1 - brightness to 1 + brightness.
         contrast: the same for contrast.
         saturation: the same for saturation.
-        hue: turns of the colour circle are drawn from -hue to hue, at most 0.5.
+        hue: turns of the color circle are drawn from -hue to hue, at most 0.5.
         paper: probability of using the list of the paper's authors, `random_ops.PAPER`, on a clip.
         rand_layers: how many of the operations of RandAugment follow each other on a clip.
         rand_magnitude: their strength, 0 to 10.

@@ -2,7 +2,7 @@
 
 Each function takes a clip, uint8 RGB `(T, H, W, 3)` of any known or unknown sizes, and numbers or
 scalar tensors, and returns a clip of the same type and shape. Statistics (a mean, a histogram) are
-those of the whole clip, so that a frame does not flicker against its neighbours. Sums are sums of
+those of the whole clip, so that a frame does not flicker against its neighbors. Sums are sums of
 whole numbers, which no number of threads can round in another way.
 """
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_mtnet.clip_spec import MTNET_MEAN
 
-# Where a moved frame leaves a border: the mean colour, as grey. About 0 once normalised.
+# Where a moved frame leaves a border: the mean color, as gray. About 0 once normalized.
 FILL = round(255 * sum(MTNET_MEAN) / 3)
 _LUMA = np.array([[0.299], [0.587], [0.114]], "float32")  # ITU-R BT.601
 Scalar: TypeAlias = float | tf.Tensor
@@ -40,7 +40,7 @@ def _blend(clip: tf.Tensor, value: Scalar, factor: Scalar) -> tf.Tensor:
     return to_pixels(value + factor * (_float(clip) - value))
 
 
-# --- Colour --------------------------------------------------------------------------------------
+# --- Color ---------------------------------------------------------------------------------------
 
 
 def brightness(clip: tf.Tensor, factor: Scalar) -> tf.Tensor:
@@ -49,7 +49,7 @@ def brightness(clip: tf.Tensor, factor: Scalar) -> tf.Tensor:
 
 
 def contrast(clip: tf.Tensor, factor: Scalar) -> tf.Tensor:
-    """Distance to the mean grey level of the clip: 0 is grey, 1 the clip."""
+    """Distance to the mean gray level of the clip: 0 is gray, 1 the clip."""
     totals = tf.reduce_sum(tf.cast(tf.reshape(clip, [-1, 3]), tf.int64), axis=0)
     pixels = tf.cast(tf.size(clip, out_type=tf.int64) // 3, tf.float32)
     mean = tf.matmul(tf.cast(totals, tf.float32)[None] / pixels, _LUMA)[0, 0]
@@ -62,21 +62,21 @@ def linear_contrast(clip: tf.Tensor, factor: Scalar) -> tf.Tensor:
 
 
 def saturation(clip: tf.Tensor, factor: Scalar) -> tf.Tensor:
-    """Distance to grey of the same luma: 0 is a grey clip, 1 the clip."""
+    """Distance to gray of the same luma: 0 is a gray clip, 1 the clip."""
     matrix = factor * tf.eye(3) + (1.0 - factor) * tf.tile(_LUMA, [1, 3])
     exact = tf.round(matrix * 4096) / 4096  # products and sums then fit float32 without rounding
     return _per_pixel(lambda pixels: tf.matmul(pixels, exact), clip)
 
 
 def hue(clip: tf.Tensor, shift: Scalar) -> tf.Tensor:
-    """Turns the colour circle by a share of it, -0.5 to 0.5."""
+    """Turns the color circle by a share of it, -0.5 to 0.5."""
     return to_pixels(255.0 * tf.image.adjust_hue(_float(clip) / 255.0, shift))
 
 
 def add_hue_saturation(clip: tf.Tensor, hue_shift: Scalar, more: Scalar) -> tf.Tensor:
-    """Adds to hue (a share of the circle) and saturation (0 to 1) of the HSV colours."""
-    colours = tf.image.rgb_to_hsv(_float(clip) / 255.0)
-    h, s, v = tf.unstack(colours, axis=-1)
+    """Adds to hue (a share of the circle) and saturation (0 to 1) of the HSV colors."""
+    colors = tf.image.rgb_to_hsv(_float(clip) / 255.0)
+    h, s, v = tf.unstack(colors, axis=-1)
     h, s = tf.math.floormod(h + hue_shift, 1.0), tf.clip_by_value(s + more, 0.0, 1.0)
     return to_pixels(255.0 * tf.image.hsv_to_rgb(tf.stack([h, s, v], axis=-1)))
 
@@ -123,11 +123,11 @@ def equalize(clip: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.gather(tf.reshape(table, [-1]), places), tf.shape(clip))
 
 
-# --- Neighbours ----------------------------------------------------------------------------------
+# --- Neighbors -----------------------------------------------------------------------------------
 
 
 def _filter(clip: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Float means of neighbours in a frame by whole weights `(k, k)`, k odd; edges are mirrored."""
+    """Float means of neighbors in a frame by whole weights `(k, k)`, k odd; edges are mirrored."""
     weights = tf.cast(weights, tf.float32)
     size = weights.shape[0]
     edge = [size // 2] * 2
@@ -145,7 +145,7 @@ def sharpness(clip: tf.Tensor, factor: Scalar) -> tf.Tensor:
 
 
 def gaussian_blur(clip: tf.Tensor, sigma: Scalar, radius: int = 1) -> tf.Tensor:
-    """Weights neighbours up to `radius` pixels away by a Gaussian of `sigma` pixels."""
+    """Weights neighbors up to `radius` pixels away by a Gaussian of `sigma` pixels."""
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)
     weights = tf.exp(-0.5 * (distance / sigma) ** 2)
     weights = weights[:, None] * weights[None]

@@ -308,10 +308,9 @@ def _augment(
         return augment_clip(clip, sample_seed(seed, number), augment)
 
     like = tf.TensorSpec(clips.shape[1:], tf.uint8)
+    how = {"parallel_iterations": calls, "fn_output_signature": like}
     changed = tf.cond(
-        place[2] > 0,
-        lambda: clips,
-        lambda: tf.map_fn(change, (clips, numbers), calls, fn_output_signature=like),
+        place[2] > 0, lambda: clips, lambda: tf.map_fn(change, (clips, numbers), **how)
     )
     return place, tf.ensure_shape(changed, clips.shape), labels, weights, numbers, first
 

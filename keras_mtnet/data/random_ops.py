@@ -74,7 +74,7 @@ def random_box(
     return tuple(tf.cast(each, tf.int32) for each in (top, left, tall, wide))
 
 
-# --- Crops, colours, boxes -----------------------------------------------------------------------
+# --- Crops, colors, boxes ------------------------------------------------------------------------
 
 
 # field of Augment -> what it does with a number drawn between the limits
@@ -94,7 +94,7 @@ def color_jitter(
     saturation: float = 0.0,
     hue: float = 0.0,
 ) -> tf.Tensor:
-    """Changes the colours of a clip, in the order of the arguments: see `Augment`."""
+    """Changes the colors of a clip, in the order of the arguments: see `Augment`."""
     strengths = (brightness, contrast, saturation, hue)
     seeds = tf.unstack(tf.random.split(seed, 4))
     for (change, middle), strength, each in zip(JITTER.values(), strengths, seeds, strict=True):
@@ -109,7 +109,7 @@ def random_erasing(
     area: tuple[float, float] = (0.02, 1 / 3),
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
 ) -> tf.Tensor:
-    """Puts noise over a box, the same in all frames: normal, 0 and 1 once normalised."""
+    """Puts noise over a box, the same in all frames: normal, 0 and 1 once normalized."""
     where, what = tf.unstack(tf.random.split(seed, 2))
     shape = tf.shape(clip)
     noise = tf.random.stateless_normal(shape[1:], what, alg="philox")
@@ -155,7 +155,7 @@ PAPER: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "Gaussian blur": _choose_blur,
     "addition per channel": lambda c, s: clip_ops.add(c, uniform(s, -5.0, 15.0, shape=(3,))),
     "Gaussian noise": _add_noise,
-    "colour enhancement": lambda c, s: clip_ops.saturation(c, uniform(s, 1.2, 1.6)),
+    "color enhancement": lambda c, s: clip_ops.saturation(c, uniform(s, 1.2, 1.6)),
     "motion blur": _choose_motion_blur,
     "hue and saturation": _add_hue_saturation,
     "linear contrast": lambda c, s: clip_ops.linear_contrast(c, uniform(s, 0.85, 1.115)),

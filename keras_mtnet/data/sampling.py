@@ -50,7 +50,7 @@ def random_window(count: int, frames: int, stride: int, u: float) -> np.ndarray:
     Args:
         count: number of frames in the video.
         frames: number of frames in the window.
-        stride: distance of neighbouring frames of the window.
+        stride: distance of neighboring frames of the window.
         u: in [0, 1), decides the start, uniform over all possible ones.
 
     Returns:
@@ -81,7 +81,7 @@ def dense_windows(count: int, frames: int, stride: int, step: int | None = None)
     Args:
         count: number of frames in the video.
         frames: number of frames in a window.
-        stride: distance of neighbouring frames of a window.
+        stride: distance of neighboring frames of a window.
         step: from where a window begins to where the next one does; when None, so far that they
             follow each other without overlap.
 

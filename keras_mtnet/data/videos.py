@@ -36,7 +36,7 @@ class Videos(Sequence[Video]):
     """Videos in a fixed order, with what their labels mean.
 
     Attributes:
-        class_names: tuple of names in label order, empty for unlabelled videos.
+        class_names: tuple of names in label order, empty for unlabeled videos.
         missing: names of videos that are listed but not on disk.
         dataset: the data set they are from.
         stride: distance between neighboring frames of a clip that suits the data set.

@@ -97,15 +97,17 @@ class Recipe:
     frames: int = _data(16, "frames of a clip", int)
     stride: int | None = _data(None, "every n-th frame; the dataset's own", int)
     size: int | None = _data(None, "height and width in pixels; the model's own", int)
-    fps: float | None = _data(None, "resample videos to this rate first; their own rate", float)
+    fps: float | None = _data(
+        None, "frames per second to resample videos to; their own rate", float
+    )
     sampling: str = _data(
-        "window", "frames at the stride, or one of each equal segment (uniform)", choices=SAMPLINGS
+        "window", "window: frames at the stride, uniform: one of each segment", choices=SAMPLINGS
     )
 
     augment: str = _setting(
         "augmentation",
         "none",
-        "preset for training clips besides random crop and flip; strong also mixes clips",
+        "preset for training clips besides random crop and flip (strong also mixes clips)",
         choices=tuple(PRESETS),
     )
     flip: float | None = _augment("probability of mirroring a clip; the preset's, 0.5")
@@ -113,7 +115,7 @@ class Recipe:
     contrast: float | None = _augment("jitter, 0 to 1; the preset's")
     saturation: float | None = _augment("jitter, 0 to 1; the preset's")
     hue: float | None = _augment("jitter in turns of the color circle, 0 to 0.5; the preset's")
-    erase: float | None = _augment("probability of noise over a box; the preset's")
+    erase: float | None = _augment("probability of covering a box with noise; the preset's")
     mix_up: float | None = _augment("concentration for blending two clips; the preset's")
     cut_mix: float | None = _augment("concentration for pasting a box; the preset's")
 
@@ -170,16 +172,16 @@ class Recipe:
     remat: bool = _machine(False, "recompute activations: less memory, slower", bool)
     precision: str = _machine(
         "float32",
-        "of the computation; auto is bfloat16 or float16 on a GPU, whichever it has",
+        "of the computation (auto: bfloat16 or float16 where the GPU has it)",
         choices=PRECISIONS,
     )
     strategy: str = _machine(
         "none",
-        "mirrored: all GPUs, or logical CPUs, of this machine; multi_worker: several machines",
+        "mirrored: all GPUs, or logical CPUs, of this machine, multi_worker: several machines",
         choices=STRATEGIES,
     )
     deterministic: bool = _machine(False, "the same numbers in every run, bit for bit", bool)
-    seed: int = _machine(0, "of weights, clips and dropout", int)
+    seed: int = _machine(0, "seed of weights, clips and dropout", int)
     wandb: str | None = _machine(None, "Weights & Biases project to report to; not reported")
 
     def __post_init__(self) -> None:

@@ -261,11 +261,12 @@ class Run:
                 "resume.",
                 self.workers.count,
             )
+        step = "uniform" if recipe.sampling == "uniform" else f"stride {recipe.stride}"
         batch = "up to " * recipe.multigrid + str(max(epoch.batch_size for epoch in self.epochs))
         logging.info(
             f"{recipe.model} on {count} videos of {len(self.training.class_names)} classes, "
             f"validated on {len(self.validation)}: clips of {recipe.frames}x{recipe.size}x"
-            f"{recipe.size}, stride {recipe.stride}. {recipe.epochs} epochs, "
+            f"{recipe.size}, {step}. {recipe.epochs} epochs, "
             f"{total_steps(self.epochs)} steps of {batch} clips, on {devices} "
             f"{'GPU' if gpu_capability() else 'CPU'} in {recipe.precision}; learning rate "
             f"{recipe.peak_learning_rate:g} after {recipe.warmup_steps} steps of warm-up."

@@ -7,7 +7,7 @@ from keras_mtnet.data import DATASETS, Videos, read_split, read_videos
 # --- Videos --------------------------------------------------------------------------------------
 
 
-def test_unlabelled_videos_keep_their_order():
+def test_unlabeled_videos_keep_their_order():
     videos = read_videos(["b.mp4", "a.mp4"])
     assert [(v.path, v.name, v.label) for v in videos] == [
         ("b.mp4",) * 2 + (-1,),

@@ -16,7 +16,7 @@ SHAPE = (3, 14, 17, 3)
 
 
 def picture(seed=0, shape=SHAPE):
-    """Smooth colours with noise, not using the whole range: a histogram worth changing."""
+    """Smooth colors with noise, not using the whole range: a histogram worth changing."""
     rng = np.random.default_rng(seed)
     t, y, x, c = np.meshgrid(*map(np.arange, shape), indexing="ij")
     values = 110 + 50 * np.sin(x / 3 + c) + 30 * np.cos(y / 4 + t) + rng.normal(0, 8, shape)
@@ -48,7 +48,7 @@ def assert_close(found, expected, most=1):
     assert difference.max() <= most, difference.max()
 
 
-# --- Colour --------------------------------------------------------------------------------------
+# --- Color ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.1, 0.7, 1.0, 1.4, 1.9])
@@ -64,7 +64,7 @@ def assert_close(found, expected, most=1):
 def test_enhancements_are_those_of_pil(function, enhance, factor):
     clip = picture()
     apply = each if enhance is ImageEnhance.Sharpness else as_one
-    # PIL cuts fractions off where this rounds, and rounds grey and mean first.
+    # PIL cuts fractions off where this rounds, and rounds gray and mean first.
     assert_close(run(function, clip, factor), apply(lambda p: enhance(p).enhance(factor), clip))
     if factor == 1:
         np.testing.assert_array_equal(run(function, clip, factor), clip)
@@ -99,7 +99,7 @@ def test_equalize(seed):
 
 
 @pytest.mark.parametrize("function", [clip_ops.auto_contrast, clip_ops.equalize])
-def test_a_clip_of_one_colour_stays_as_it_is(function):
+def test_a_clip_of_one_color_stays_as_it_is(function):
     clip = np.full(SHAPE, (0, 90, 255), "uint8")
     np.testing.assert_array_equal(run(function, clip), clip)
 
@@ -137,7 +137,7 @@ def test_addition_and_linear_contrast_stay_in_range():
     np.testing.assert_array_equal(found, np.clip(128 + 3 * (clip.astype(int) - 128), 0, 255))
 
 
-# --- Neighbours ----------------------------------------------------------------------------------
+# --- Neighbors -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sigma, radius", [(0.3, 1), (0.8, 3), (1.5, 5)])

@@ -218,9 +218,9 @@ def test_crops_and_flips_vary_and_are_the_same_for_all_frames(tmp_path):
     x = x.astype(float)
     assert np.abs(x - x[:, :1]).max() < 60  # what the codec leaves
     assert len({clip[0].tobytes() for clip in x}) == 6
-    centre = take(clips(read_videos([path]), **SMALL), 1)[0][0][0, 0].astype(float)
+    center = take(clips(read_videos([path]), **SMALL), 1)[0][0][0, 0].astype(float)
     both = [
-        np.abs(x[:, 0, 4:-4, 4:-4] - each[4:-4, 4:-4]).mean() for each in (centre, centre[:, ::-1])
+        np.abs(x[:, 0, 4:-4, 4:-4] - each[4:-4, 4:-4]).mean() for each in (center, center[:, ::-1])
     ]
     assert min(both) > 30
 
@@ -385,9 +385,9 @@ def test_other_wrong_arguments(videos):
 
 
 @pytest.fixture(scope="module")
-def grey(tmp_path_factory):
+def gray(tmp_path_factory):
     """A folder, and a packed set, of two videos whose frame k has the brightness 4 k; 25 fps."""
-    folder = tmp_path_factory.mktemp("grey")
+    folder = tmp_path_factory.mktemp("gray")
     frames = np.broadcast_to(4 * np.arange(60, dtype="uint8")[:, None, None, None], (60, 32, 32, 3))
     for name in ("a", "b"):
         (folder / "videos" / name).mkdir(parents=True)
@@ -404,8 +404,8 @@ def seen(videos, **options) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["files", "packed"])
-def test_a_rate_is_one_for_all_videos(grey, place):
-    videos = grey[place]
+def test_a_rate_is_one_for_all_videos(gray, place):
+    videos = gray[place]
     assert seen(videos) == [[25, 27, 29, 31, 33]] * 2
     assert seen(videos, fps=12.5) == [[20, 24, 28, 32, 36]] * 2  # every second frame, of which two
     assert seen(videos, fps=12.5, stride=1) == [[24, 26, 28, 30, 32]] * 2
@@ -414,8 +414,8 @@ def test_a_rate_is_one_for_all_videos(grey, place):
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["files", "packed"])
-def test_a_frame_of_every_part(grey, place):
-    videos = grey[place]
+def test_a_frame_of_every_part(gray, place):
+    videos = gray[place]
     assert seen(videos, sampling="uniform") == [[6, 18, 30, 42, 54]] * 2
     options = {"sampling": "uniform", "training": True}
     drawn_frames = seen(videos, **options)

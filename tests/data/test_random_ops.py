@@ -136,7 +136,7 @@ def test_the_authors_list_has_their_nine_operations_each_with_their_probability(
     [("addition per channel", 95, 115), ("linear contrast", 95, 105), ("Gaussian noise", 60, 140)],
 )
 def test_values_of_the_authors_list(name, lowest, highest):
-    """On a grey of 100: plus -5 to 15; 128 + a (100 - 128); a deviation of 7.65."""
+    """On a gray of 100: plus -5 to 15; 128 + a (100 - 128); a deviation of 7.65."""
     change = make(random_ops.PAPER[name])
     values = np.concatenate([change(np.full((1, 9, 9, 3), 100, "uint8"), n) for n in range(60)])
     assert lowest <= values.min() and values.max() <= highest

@@ -69,14 +69,14 @@ def test_lossless_colors_are_exact(tmp_path):
 def test_other_pixel_formats_become_rgb(tmp_path, pix_fmt):
     level = np.array([40, 90, 200], "uint8")[:, None, None, None]
     frames = np.broadcast_to(level, (3, 24, 32, 3)).copy()
-    path = encode(tmp_path / "grey.mkv", frames, "ffv1", pix_fmt)
+    path = encode(tmp_path / "gray.mkv", frames, "ffv1", pix_fmt)
     assert np.abs(read_frames(path, [0, 1, 2]).astype(int) - frames).max() <= 2
 
 
 def test_resizing(video):
     assert read_frames(video, [0], 32).shape == (1, 32, 48, 3)
     assert read_frames(video, [0], (20, 50)).shape == (1, 20, 50, 3)
-    # A mean over areas: the blocks stay blocks, and the grey half stays grey.
+    # A mean over areas: the blocks stay blocks, and the gray half stays gray.
     small = read_frames(video, [21], (32, 48))
     assert abs(int(small[0, 16, 40].mean()) - 128) <= 3
     assert small[0, 2, 10].mean() > 200 > 55 > small[0, 7, 10].mean()

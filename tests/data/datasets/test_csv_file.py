@@ -188,15 +188,15 @@ def test_a_heading_is_needed(videos):
 
 
 def test_clips_of_a_part_show_that_part(tmp_path):
-    """Frame n of the video, at 25 a second, has the grey level 4 n."""
+    """Frame n of the video, at 25 a second, has the gray level 4 n."""
     levels = np.arange(60, dtype="uint8")[:, None, None, None] * 4
     write_video(str(tmp_path / "long.avi"), np.broadcast_to(levels, (60, 32, 32, 3)).copy())
     rows = "path,label,start,end\nlong.avi,a,0.4,0.8\nlong.avi,b,1.6,\n"
     parts = read_split("csv", str(tmp_path), write(tmp_path / "l.csv", rows), subset="all")
     for training in (False, True):
         batch = next(iter(clips(parts, 4, 2, 16, 2, training=training)))[0].numpy()
-        grey = batch.mean(axis=(2, 3, 4))
-        frames = np.sort((grey / 4).round(), axis=0)  # training shuffles
+        gray = batch.mean(axis=(2, 3, 4))
+        frames = np.sort((gray / 4).round(), axis=0)  # training shuffles
         assert 10 <= frames[0].min() and frames[0].max() < 20
         assert 40 <= frames[1].min() and frames[1].max() < 60
         assert (np.abs(np.diff(frames, axis=1) - 2) <= 1).all()  # the codec rounds
