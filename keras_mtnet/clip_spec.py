@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from keras_mtnet.checks import check_above_0, check_counts, given
+
 SAMPLINGS = ("window", "uniform")
 
 # The released MTNets': RGB of 0 to 255, scaled to 0..1, minus the mean, over the deviation.
@@ -39,10 +41,8 @@ class ClipSpec:
     class_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("frames", "stride", "size", "fps"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0. Received: {name}={value!r}")
+        check_counts(**given(frames=self.frames, stride=self.stride, size=self.size))
+        check_above_0(**given(fps=self.fps))
         if self.sampling is not None and self.sampling not in SAMPLINGS:
             raise ValueError(
                 f"sampling must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
@@ -50,19 +50,17 @@ class ClipSpec:
         if self.class_names is not None:
             object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
 
-    def merge(self, **given: Any) -> "ClipSpec":
+    def merge(self, **values: Any) -> "ClipSpec":
         """Fills in what is not known yet. Values of None say nothing.
 
         Args:
-            **given: values for any of the attributes.
+            **values: for any of the attributes.
 
         Raises:
             ValueError: where a given value contradicts a known one; it names both.
         """
         known = {}
-        for name, value in given.items():
-            if value is None:
-                continue
+        for name, value in given(**values).items():
             if name == "class_names":
                 value = tuple(map(str, value))
             own = getattr(self, name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_mtnet.checks import check_counts
 from keras_mtnet.layers.clip_normalization import ClipNormalization
 from keras_mtnet.layers.recurrence import Recurrence
 
@@ -95,6 +96,7 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
             "Costs depend on the clip: pass input_shape=(frames, height, width, channels). "
             f"Received: {shape}"
         )
+    check_counts(**{f"input_shape[{place}]": size for place, size in enumerate(shape)})
     shapes = _layer_shapes(model, (1, *shape))
     stages: dict[str, list] = {}
     for layer in model.layers:

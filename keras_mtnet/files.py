@@ -40,6 +40,16 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def check_outside(output: str | os.PathLike, root: str | os.PathLike) -> None:
+    """Raises ValueError if an output lies below the videos, where it would be taken for a class."""
+    folder, videos = Path(output).resolve(), Path(root).resolve()
+    if videos in (folder, *folder.parents):
+        raise ValueError(
+            "output must lie outside root, or it would be taken for videos. "
+            f"Received: output={os.fspath(output)}, root={os.fspath(root)}"
+        )
+
+
 def check_new_folder(path: str | os.PathLike, what: str) -> Path:
     """Checks that a folder can be made, or is empty, without touching the disk.
 

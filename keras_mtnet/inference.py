@@ -6,22 +6,21 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_mtnet.checks import check_counts
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.data.videos import Video, Videos
 from keras_mtnet.evaluation import Evaluation
 from keras_mtnet.models import decode_predictions
 from keras_mtnet.models.video_model import clip_spec_of
-from keras_mtnet.scoring import Scorer, check_counts
+from keras_mtnet.scoring import Scorer
 from keras_mtnet.video import VideoError
-
-# Bytes of views that are read ahead of the network.
-_READ_AHEAD = 2**29
 
 
 def predict_video(
@@ -141,8 +140,8 @@ def evaluate_views(
             "videos must be a list of videos from mt.data.read_split; model.evaluate takes data "
             f"sets. Received: {type(videos).__name__}"
         )
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be in [0, 1]. Received: threshold={threshold}")
+    if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be in [0, 1]. Received: threshold={threshold!r}")
     if any(video.label < 0 for video in videos):
         raise ValueError("evaluate_views needs labeled videos; predict_video needs no labels.")
     scorer = Scorer(model, activation, batch_size)
@@ -233,8 +232,7 @@ def _score_videos(
     """Yields each video with its scores `(classes,)`, or with the reason why it has none."""
     check_counts(num_clips=num_clips, num_crops=num_crops)
     if parallel_calls is None:
-        size = num_clips * num_crops * reader.frames * reader.size**2 * 3
-        parallel_calls = min(os.cpu_count() or 1, max(1, _READ_AHEAD // size))
+        parallel_calls = reader.parallel_views(num_clips, num_crops)
     check_counts(parallel_calls=parallel_calls)
 
     def read(video: Video) -> np.ndarray | VideoError:

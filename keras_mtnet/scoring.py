@@ -1,11 +1,12 @@
 """From the outputs of a network to scores in [0, 1], on any Keras backend and with any head."""
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_mtnet.checks import check_counts
 
 ACTIVATIONS = ("softmax", "sigmoid", "linear")
 # Tracing a deep network costs about as much as running 20 batches eagerly.
@@ -48,12 +49,22 @@ class Scorer:
                 f"Received: activation={activation!r}"
             )
         shape = getattr(model, "output_shape", (None, None))
-        if isinstance(shape, list | dict) or len(shape) != 2:
+        named = isinstance(getattr(model, "output", None), dict)
+        if named or isinstance(shape, list | dict) or len(shape) != 2:
             raise ValueError(
                 "The model must have one output, scores (N, classes). "
                 f"Received: {model.name} with output_shape={shape}"
             )
         own = _last_activation(model)
+        if own == "softmax" and shape[-1] == 1:
+            raise ValueError(
+                f"{model.name} ends in a softmax over one class, which is 1 for every clip: give "
+                "it a sigmoid, or two classes."
+            )
+        if own in ("softmax", "sigmoid") and activation in ("softmax", "sigmoid"):
+            raise ValueError(
+                f"{model.name} ends in a {own} already. Received: activation={activation!r}"
+            )
         self._apply = activation
         if activation is None and own in ("softmax", "sigmoid"):
             self._apply = "linear"
@@ -102,7 +113,7 @@ class Scorer:
 
     def _check_probabilities(self, outputs: np.ndarray) -> None:
         inside = outputs.min() >= -1e-3 and outputs.max() <= 1 + 1e-3
-        whole = outputs.shape[1] == 1 or np.abs(outputs.sum(axis=1) - 1).max() < 1e-2
+        whole = outputs.shape[1] > 1 and np.abs(outputs.sum(axis=1) - 1).max() < 1e-2
         if np.isfinite(outputs).all() and not (inside and whole):
             raise ValueError(
                 f"The last layer of {self.model.name} does not tell what its outputs are, and they "
@@ -131,10 +142,3 @@ def _last_activation(model: keras.Model) -> str | None:
 def _trained_on_binary(model: keras.Model) -> bool:
     loss = getattr(model, "loss", None)
     return "binary" in str(getattr(loss, "name", loss)).lower()
-
-
-def check_counts(**counts: Any) -> None:
-    """Raises ValueError, naming the argument, for a number that is no int of at least 1."""
-    for name, value in counts.items():
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{name} must be an int of at least 1. Received: {name}={value!r}")

@@ -195,7 +195,7 @@ def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
         ("cannot be made", {"--output": tmp_path / "file" / "run"}),
         ("not empty; nothing in it was touched", {"--output": trained}),
         ("ratio must be in (0, 1]. Received: ratio=1.5", {"--ratio": 1.5}),
-        ("epochs must be at least 1", {"--epochs": 0}),
+        ("epochs must be an integer of at least 1", {"--epochs": 0}),
         ("cell must be one of", {"--cell": "transformer"}),
     ]
     for message, changes in cases:

@@ -26,6 +26,7 @@ from keras_mtnet.callbacks.checkpoint import (
 )
 from keras_mtnet.callbacks.log_failure import log_failure
 from keras_mtnet.callbacks.skip_batches import SkipBatches
+from keras_mtnet.checks import check_above_0, check_counts, given
 
 # What EarlyStopping, ReduceLROnPlateau, ModelCheckpoint and BestWeights count in.
 _COUNTERS = ("best", "best_epoch", "wait", "stopped_epoch", "cooldown_counter")
@@ -94,9 +95,8 @@ class ExactResume(keras.callbacks.Callback):
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         super().__init__()
-        for name, value in (("steps", steps), ("minutes", minutes), ("keep", keep)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0. Received: {name}={value}")
+        check_counts(keep=keep, **given(steps=steps))
+        check_above_0(minutes=minutes)
         self.folder, self.data, self.callbacks = Path(folder), data, tuple(callbacks)
         self.steps, self.minutes, self.keep = steps, minutes, keep
         self.state = TrainingState()

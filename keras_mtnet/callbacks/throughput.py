@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_mtnet.callbacks.skip_batches import SkipBatches
+from keras_mtnet.checks import check_counts
 
 
 class Throughput(keras.callbacks.Callback):
@@ -35,6 +36,7 @@ class Throughput(keras.callbacks.Callback):
 
     def __init__(self, batch_size: int) -> None:
         super().__init__()
+        check_counts(batch_size=batch_size)
         self.batch_size = batch_size
         self._watched = self._traced = False
         self._arrived = 0.0

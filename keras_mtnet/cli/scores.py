@@ -29,6 +29,12 @@ def add_commands(commands: Any) -> None:
         "--subset", choices=("train", "test", "all"), default="test", help="(default: %(default)s)"
     )
     add_views(parser)
+    parser.add_argument(
+        "--parallel_calls",
+        type=int,
+        metavar="N",
+        help="videos read at the same time (default: CPUs, as long as it takes less than 512 MB)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON only")
     parser.add_argument("--picture", metavar="FILE", help="draw the confusion matrix")
 
@@ -59,7 +65,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise ValueError("--root is missing: the folder of the videos")
     model = load_network(arguments)
     videos = read_split(place.pop("data"), **place, subset=arguments.subset)
-    result = evaluate_views(model, videos, **view_options(arguments), verbose=not arguments.json)
+    options = view_options(arguments) | {"parallel_calls": arguments.parallel_calls}
+    result = evaluate_views(model, videos, **options, verbose=not arguments.json)
     print(json.dumps(result.to_dict(), indent=2) if arguments.json else result)
     if arguments.picture:
         plots.confusion_matrix(result.confusion, result.class_names, arguments.picture)

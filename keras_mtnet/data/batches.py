@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from keras_mtnet.checks import check_counts, check_integer, given
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.augment import PRESETS, Augment, find_augment
-from keras_mtnet.data.clip_reader import ClipReader, check_positive
+from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.stream import ClipStream
 from keras_mtnet.data.videos import Video, Videos
@@ -211,8 +212,8 @@ def open_batches(
         ValueError: for a wrong argument.
     """
     check_videos(videos)
-    check_positive("batch_size", batch_size)
-    check_positive("parallel_calls", parallel_calls)
+    check_counts(batch_size=batch_size, **given(parallel_calls=parallel_calls))
+    check_integer(seed=seed)
     if batch_size % part[1]:
         raise ValueError(
             f"batch_size must be divisible by the {part[1]} parts. "

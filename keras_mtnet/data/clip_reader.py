@@ -1,11 +1,13 @@
 """Clips of single videos as NumPy arrays."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from keras_mtnet.checks import check_above_0, check_counts, given
 from keras_mtnet.clip_spec import SAMPLINGS
 from keras_mtnet.data import geometry, sampling
 from keras_mtnet.data.augment import PRESETS, Augment
@@ -16,6 +18,7 @@ from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.rgb import Box
 from keras_mtnet.video.source import EndsEarly, VideoError
 
+_READ_AHEAD = 2**29  # bytes of views that are read ahead of a network
 _AREA_DRAWS = 22  # numbers that `geometry.random_box` takes
 
 
@@ -94,10 +97,8 @@ class ClipReader:
     cache: ReadCache = dataclasses.field(default_factory=ReadCache)
 
     def __post_init__(self) -> None:
-        for name in ("frames", "stride", "size"):
-            check_positive(name, getattr(self, name))
-        if self.fps is not None and not self.fps > 0:
-            raise ValueError(f"fps must be above 0. Received: fps={self.fps}")
+        check_counts(frames=self.frames, stride=self.stride, size=self.size)
+        check_above_0(**given(fps=self.fps))
         if self.sampling not in SAMPLINGS:
             raise ValueError(
                 f"sampling must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
@@ -151,8 +152,7 @@ class ClipReader:
         Raises:
             VideoError: if it cannot be read.
         """
-        check_positive("num_clips", num_clips)
-        check_positive("num_crops", num_crops)
+        check_counts(num_clips=num_clips, num_crops=num_crops)
 
         def choose(count: int) -> np.ndarray:
             if self.sampling == "uniform":
@@ -166,6 +166,11 @@ class ClipReader:
         pixels = self._read(video, choose, boxes)
         pixels = pixels.reshape(num_clips, self.frames, num_crops, *pixels.shape[2:])
         return pixels.swapaxes(1, 2).reshape(-1, self.frames, *pixels.shape[3:])
+
+    def parallel_views(self, num_clips: int, num_crops: int) -> int:
+        """How many videos to read views of at a time: one per CPU, if all take less than 512 MB."""
+        size = num_clips * num_crops * self.frames * self.size**2 * 3
+        return min(os.cpu_count() or 1, max(1, _READ_AHEAD // size))
 
     def _read(
         self,
@@ -193,12 +198,6 @@ class ClipReader:
         return pixels
 
 
-def check_positive(name: str, value: int | None) -> None:
-    """Raises ValueError for a number below 1."""
-    if value is not None and value < 1:
-        raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
-
-
 def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = None) -> np.ndarray:
     """The middle clip of one video, for looking at it.
 
@@ -214,6 +213,7 @@ def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = N
     Raises:
         VideoError: if the file cannot be read.
     """
+    check_counts(frames=frames, stride=stride)
     if size is not None:
         return ClipReader(frames, stride, size).views(path)[0]
     with open_video(path) as video:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from keras_mtnet.checks import check_counts
 from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.datasets.folder import list_videos
 from keras_mtnet.data.groups import choose_tests
@@ -202,10 +203,11 @@ def _share_out(
 
 
 def _square(image_size: int | Sequence[int]) -> int:
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    sides = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
     if len(sides) != 2 or sides[0] != sides[1]:
         raise ValueError(
             "image_size must be an integer or two equal ones, as clips are square. "
             f"Received: image_size={image_size!r}"
         )
-    return sides[0]
+    check_counts(image_size=sides[0])
+    return int(sides[0])

@@ -13,6 +13,9 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from numbers import Real
+
+from keras_mtnet.checks import check_integer
 
 _PERSON = "person|people|subject|subj|actor|participant|patient|volunteer|user"
 _NAMES = tuple(
@@ -100,9 +103,11 @@ def choose_tests(
         The files, and in words how they were chosen.
 
     Raises:
-        ValueError: for a share outside (0, 1), or where no group can be spared.
+        ValueError: for a share outside (0, 1), a seed that is no integer, or where no group can be
+            spared.
     """
-    if not 0 < validation_split < 1:
+    check_integer(split_seed=split_seed)
+    if not isinstance(validation_split, Real) or not 0 < validation_split < 1:
         raise ValueError(
             "validation_split must be between 0 and 1. "
             f"Received: validation_split={validation_split}"

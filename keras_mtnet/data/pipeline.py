@@ -6,15 +6,15 @@ handing one over costs as much as decoding a few frames.
 """
 
 import functools
-import os
 import weakref
 
 import numpy as np
 import tensorflow as tf
 
+from keras_mtnet.checks import check_counts, given
 from keras_mtnet.data.augment import Augment, augment_clip
 from keras_mtnet.data.batches import Batch, BatchReader, check_videos, open_batches
-from keras_mtnet.data.clip_reader import ClipReader, check_positive
+from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.report import ReadReport
@@ -177,7 +177,8 @@ def views(
         num_crops: crops of each window, spread along the longer side; 1 is the center.
         strict: as for `clips`.
         report: as for `clips`.
-        parallel_calls: videos read at the same time; as many as there are CPUs when None.
+        parallel_calls: videos read at the same time; None for one per CPU, as long as their views
+            stay below 512 MB.
         fps: as for `clips`.
         sampling: as for `clips`.
 
@@ -190,14 +191,12 @@ def views(
         ValueError: for a wrong argument.
     """
     check_videos(videos)
-    check_positive("num_clips", num_clips)
-    check_positive("num_crops", num_crops)
-    check_positive("parallel_calls", parallel_calls)
+    check_counts(num_clips=num_clips, num_crops=num_crops, **given(parallel_calls=parallel_calls))
     report = ReadReport() if report is None else report
     stride = videos.stride if stride is None else stride
     reader = ClipReader(frames, stride, size, fps, sampling, report=report, strict=strict)
     shape = (num_clips * num_crops, frames, size, size, 3)
-    calls = parallel_calls or os.cpu_count()
+    calls = parallel_calls or reader.parallel_views(num_clips, num_crops)
 
     def read(place: int) -> tuple[np.ndarray, np.int32, np.bool_]:
         video = videos[place]

@@ -15,6 +15,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from keras_mtnet.checks import check_counts
+
 # Motion by class: time in frames `t` (T,), frame height `h` in pixels, generator -> dx, dy, angle,
 # pixels and radians, each (T,). Sideways motion and turning take either direction by chance.
 _Motion = Callable[[np.ndarray, float, np.random.Generator], tuple]
@@ -72,7 +74,7 @@ MOTIONS: dict[str, _Motion] = {
 
 
 def draw_dataset(
-    root: str,
+    root: str | os.PathLike,
     groups: int = 12,
     clips_per_group: int = 4,
     test_groups: int | None = None,
@@ -100,6 +102,10 @@ def draw_dataset(
         ValueError: for a wrong argument.
         FileExistsError: if `root` holds anything.
     """
+    root = os.fspath(root)
+    counts = {"groups": groups, "clips_per_group": clips_per_group, "frames": frames, "fps": fps}
+    check_counts(**counts)
+    check_counts(lowest=0, seed=seed)
     test_groups = max(1, groups // 4) if test_groups is None else test_groups
     if not 0 < test_groups < groups < 100:
         raise ValueError(

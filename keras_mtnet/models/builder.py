@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import keras
@@ -246,8 +246,8 @@ def check_stages(stage_filters: Sequence[int], stage_depths: Sequence[int]) -> N
     given = f"Received: stage_filters={tuple(stage_filters)}, stage_depths={tuple(stage_depths)}"
     if len(stage_filters) != len(stage_depths) or not stage_filters:
         raise ValueError(f"stage_filters and stage_depths must hold one number per stage. {given}")
-    if min(*stage_filters, *stage_depths) < 1:
-        raise ValueError(f"stage_filters and stage_depths must be positive. {given}")
+    if not all(isinstance(n, Integral) and n > 0 for n in (*stage_filters, *stage_depths)):
+        raise ValueError(f"stage_filters and stage_depths must be positive integers. {given}")
 
 
 def clip_input(input_shape: Sequence[int | None] | None, input_tensor: Any) -> Any:
@@ -264,7 +264,12 @@ def clip_input(input_shape: Sequence[int | None] | None, input_tensor: Any) -> A
             )
         input_shape = input_tensor.shape[1:]
     shape = (None, None, None, 3) if input_shape is None else tuple(input_shape)
-    if len(shape) != 4 or shape[-1] != 3 or any(s is not None and s < 1 for s in shape):
+    sizes = [size for size in shape if size is not None]
+    if (
+        len(shape) != 4
+        or shape[-1] != 3
+        or not all(isinstance(size, Integral) and size > 0 for size in sizes)
+    ):
         raise ValueError(
             "input_shape must be (frames, height, width, 3) with positive sizes or None. "
             f"Received: input_shape={shape}"
@@ -301,8 +306,8 @@ def classifier(x: Any, classes: int, activation: Any, dropout_rate: float, dtype
     Raises:
         ValueError: for a dropout rate outside [0, 1).
     """
-    if not 0 <= dropout_rate < 1:
-        raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate}")
+    if not isinstance(dropout_rate, Real) or not 0 <= dropout_rate < 1:
+        raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate!r}")
     x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)
     return keras.layers.Dense(
         classes,

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_mtnet.checks import check_above_0, check_counts, given
 from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.mt_block import MTBlock
@@ -127,6 +128,10 @@ def MTNet(
     (None, 4)
     """
     check_stages(stage_filters, stage_depths)
+    check_counts(
+        head_filters=head_filters, head_units=head_units, **given(stem_filters=stem_filters)
+    )
+    check_above_0(bottleneck=bottleneck, ratio=ratio)
     if variant not in ("paper", "released"):
         raise ValueError(f"variant must be 'paper' or 'released'. Received: variant={variant!r}")
     released = variant == "released"

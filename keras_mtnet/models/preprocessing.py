@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtnet.checks import check_counts
+
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:
     """Returns clips as they are: networks of this package normalize inside.
@@ -49,13 +51,14 @@ def decode_predictions(
         For each clip a list of `(name, score)`, best first.
 
     Raises:
-        ValueError: if `preds` is not 2-D or the names do not fit its width.
+        ValueError: if `top` is below 1, `preds` is not 2-D, or the names do not fit its width.
 
     Example:
 
     >>> decode_predictions(np.array([[0.1, 0.9]]), top=1, class_names=["run", "jump"])
     [[('jump', 0.9)]]
     """
+    check_counts(top=top)
     scores = keras.ops.convert_to_numpy(preds)
     if scores.ndim != 2:
         raise ValueError(f"preds must have shape (N, classes). Received: shape={scores.shape}")

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from fractions import Fraction
+from numbers import Integral, Real
 from typing import Any
 
 from keras_mtnet.clip_spec import SAMPLINGS
@@ -190,8 +191,10 @@ class Recipe:
                 object.__setattr__(self, name, os.fspath(getattr(self, name)))
         for name, (allowed, holds) in _LIMITS.items():
             value = getattr(self, name)
-            if value is not None and not holds(value):
-                raise ValueError(f"{name} must be {allowed}. Received: {name}={value}")
+            if value is None and self.__dataclass_fields__[name].default is None:
+                continue
+            if not isinstance(value, str if name == "variant" else Real) or not holds(value):
+                raise ValueError(f"{name} must be {allowed}. Received: {name}={value!r}")
         for name, field in self.__dataclass_fields__.items():
             choices = field.metadata["choices"]
             if choices and getattr(self, name) not in choices:
@@ -263,17 +266,18 @@ class Recipe:
 
 # field -> what it must be, in words and as a test
 _POSITIVE = ("greater than 0", lambda v: v > 0)
-_AT_LEAST_1 = ("at least 1", lambda v: v >= 1)
+_COUNT = ("an integer of at least 1", lambda v: isinstance(v, Integral) and int(v) >= 1)
+_COUNT_OR_0 = ("an integer of at least 0", lambda v: isinstance(v, Integral) and int(v) >= 0)
 _NOT_NEGATIVE = ("at least 0", lambda v: v >= 0)
 _BELOW_1 = ("in [0, 1)", lambda v: 0 <= v < 1)
 _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("frames", "stride", "size", "batch_size", "epochs", "split"), _AT_LEAST_1),
-    **dict.fromkeys(("checkpoint_steps", "keep_checkpoints"), _AT_LEAST_1),
-    "gradient_accumulation_steps": _AT_LEAST_1,
+    **dict.fromkeys(("frames", "stride", "size", "batch_size", "epochs", "split"), _COUNT),
+    **dict.fromkeys(("checkpoint_steps", "keep_checkpoints"), _COUNT),
+    "gradient_accumulation_steps": _COUNT,
+    **dict.fromkeys(("seed", "warmup_steps", "freeze_epochs", "unfreeze_every"), _COUNT_OR_0),
     **dict.fromkeys(("base_learning_rate", "learning_rate", "fps"), _POSITIVE),
     **dict.fromkeys(("global_clipnorm", "checkpoint_minutes"), _POSITIVE),
-    **dict.fromkeys(("warmup_steps", "weight_decay", "backbone_lr_multiplier"), _NOT_NEGATIVE),
-    **dict.fromkeys(("seed", "freeze_epochs", "unfreeze_every"), _NOT_NEGATIVE),
+    **dict.fromkeys(("weight_decay", "backbone_lr_multiplier"), _NOT_NEGATIVE),
     **dict.fromkeys(("momentum", "dropout_rate", "label_smoothing", "ema_momentum"), _BELOW_1),
     "variant": ("paper or released", lambda v: v in ("paper", "released")),
     "ratio": ("in (0, 1]", lambda v: 0 < v <= 1),

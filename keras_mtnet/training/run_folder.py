@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_mtnet import __version__
-from keras_mtnet.files import check_new_folder, write_text
+from keras_mtnet.files import check_new_folder, check_outside, write_text
 from keras_mtnet.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -72,13 +72,8 @@ def check_output(recipe: Recipe, resume: bool) -> bool:
     for name in ("root", "output"):
         if not getattr(recipe, name):
             raise ValueError(f"A recipe needs {name}, a folder, to be trained. Received: {name}=''")
-    output, root = Path(recipe.output).resolve(), Path(recipe.root).resolve()
-    if root in (output, *output.parents):
-        raise ValueError(
-            "output must lie outside root, or the run would be taken for videos. "
-            f"Received: output={recipe.output}, root={recipe.root}"
-        )
-    if resume and (output / "config.json").is_file():
+    check_outside(recipe.output, recipe.root)
+    if resume and (Path(recipe.output) / "config.json").is_file():
         return True
     check_new_folder(recipe.output, "a run")
     return False

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import av
 
+from keras_mtnet.checks import check_counts, given
 from keras_mtnet.video.container import decode, open_container
 from keras_mtnet.video.frame_folder import FrameFolder, is_picture
 from keras_mtnet.video.frame_index import FrameIndex
@@ -69,8 +70,7 @@ def check_videos(
     root = os.fspath(root)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"no such folder: {root!r}")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1. Received: {workers}")
+    check_counts(**given(workers=workers))
     paths = sorted(_find_videos(root))
     if not paths:
         raise ValueError(f"there is no video in {root!r} (suffixes: {' '.join(VIDEO_SUFFIXES)})")

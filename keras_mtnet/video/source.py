@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 import av
 import numpy as np
 
+from keras_mtnet.checks import check_above_0, given
 from keras_mtnet.video.frame_index import FrameIndex
 from keras_mtnet.video.rgb import Boxes, Converter
 
@@ -73,8 +74,7 @@ class VideoSource(abc.ABC):
             fps: number frames at this rate, each being the one nearest in time; None for the
                 frames as they are.
         """
-        if fps is not None and not fps > 0:
-            raise ValueError(f"fps must be above 0. Received: fps={fps}")
+        check_above_0(**given(fps=fps))
         self.name = name
         self.damage: str | None = None
         self._start, self._end, self._fps = start, end, fps

@@ -113,7 +113,7 @@ def test_augmentations_of_tensorflow_are_refused(videos, augment):
 def test_wrong_arguments(videos):
     with pytest.raises(ValueError, match="label_mode must be one of"):
         ClipSequence(videos, label_mode="one_hot", **SMALL)
-    with pytest.raises(ValueError, match="stride must be at least 1"):
+    with pytest.raises(ValueError, match="stride must be an integer of at least 1"):
         ClipSequence(videos, **{**SMALL, "stride": 0})
     with pytest.raises(ValueError, match="augment needs training=True"):
         ClipSequence(videos, augment=Augment(crop_area=(0.5, 1.0)), **SMALL)

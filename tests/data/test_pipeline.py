@@ -360,7 +360,9 @@ def test_report_is_empty_when_all_is_well(videos):
 
 @pytest.mark.parametrize("name", ["frames", "stride", "size", "batch_size"])
 def test_numbers_must_be_positive(videos, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1. Received: {name}=0"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be an integer of at least 1. Received: {name}=0"
+    ):
         clips(videos, **{**SMALL, name: 0})
 
 
@@ -369,7 +371,7 @@ def test_other_wrong_arguments(videos):
         clips(videos[:0])
     with pytest.raises(ValueError, match=r"read_split.*Received: videos='videos'"):
         clips("videos")
-    with pytest.raises(ValueError, match="num_crops must be at least 1"):
+    with pytest.raises(ValueError, match="num_crops must be an integer of at least 1"):
         views(videos, num_crops=0)
     with pytest.raises(ValueError, match="sampling must be one of"):
         clips(videos, sampling="segments")
@@ -426,7 +428,7 @@ def test_a_frame_of_every_part(gray, place):
 
 
 def test_a_rate_must_be_above_zero(videos):
-    with pytest.raises(ValueError, match=r"fps must be above 0\. Received: fps=0"):
+    with pytest.raises(ValueError, match=r"fps must be a number above 0\. Received: fps=0"):
         clips(videos, fps=0, **SMALL)
 
 

@@ -199,7 +199,7 @@ def test_wrong_arguments(tmp_path):
         check_videos("nowhere")
     with pytest.raises(ValueError, match="there is no video in"):
         check_videos(str(tmp_path))
-    with pytest.raises(ValueError, match="workers must be at least 1"):
+    with pytest.raises(ValueError, match="workers must be an integer of at least 1"):
         check_videos(str(tmp_path), workers=0)
 
 

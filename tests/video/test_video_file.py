@@ -360,7 +360,7 @@ def test_uneven_frames_at_an_even_rate(tmp_path):
 def test_a_part_at_another_rate(video):
     frames, _ = read_window(video, np.arange, start=0.4, end=0.8, fps=5)
     assert numbers(frames) == [10, 15]
-    with pytest.raises(ValueError, match="fps must be above 0"):
+    with pytest.raises(ValueError, match="fps must be a number above 0"):
         read_window(video, np.arange, fps=0)
 
 

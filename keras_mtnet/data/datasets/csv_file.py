@@ -8,6 +8,7 @@ the root. Classes are in the order of their names, and of their value if all are
 
 import itertools
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -88,8 +89,9 @@ def _read_rows(path: str, root: str) -> Iterator[_Row]:
     for line, (name, label, start, end) in table:
         if not label:
             raise ValueError(f"{line}: expected a label for {name!r}")
+        value = _value(label)
         # Programs that fill in numbers write 2 as 2.0.
-        whole = label.partition(".")[0] if _value(label, -0.5) % 1 == 0 else label
+        whole = label.partition(".")[0] if value is not None and value.is_integer() else label
         yield _Row(
             line,
             lists.relative_path(line, name, root),
@@ -98,9 +100,9 @@ def _read_rows(path: str, root: str) -> Iterator[_Row]:
         )
 
 
-def _value(label: str, other: float) -> float:
-    """The value of a label that is a plain decimal number."""
-    return float(label) if label.replace(".", "", 1).isdecimal() else other
+def _value(label: str) -> float | None:
+    """The value of a label that is a plain decimal number; None for another."""
+    return float(label) if re.fullmatch(r"[-+]?[0-9]+(\.[0-9]*)?", label) else None
 
 
 def _class_names(folder: str, rows: list[_Row], path: str) -> tuple[list[str], str]:
@@ -111,6 +113,6 @@ def _class_names(folder: str, rows: list[_Row], path: str) -> tuple[list[str], s
         pairs = ((line, str(number), line.text) for number, line in lines)
         return lists.number_classes(pairs, order, 0), order
     names = {row.label for row in rows}
-    if all(_value(name, -1) >= 0 for name in names):
-        return sorted(names, key=float), path
+    if all(_value(name) is not None for name in names):
+        return sorted(names, key=lambda name: (float(name), name)), path
     return sorted(names), path

@@ -151,6 +151,7 @@ def read_table(
 
 
 def _check_header(line: Line, fields: list[str], columns: Sequence[str]) -> list[str]:
+    fields = list(map(str.lower, fields))
     if set(columns) - set(fields) or len(set(fields)) < len(fields):
         raise ValueError(f"{line}: expected the columns {','.join(columns)}. Received: {fields}")
     return fields
@@ -159,7 +160,7 @@ def _check_header(line: Line, fields: list[str], columns: Sequence[str]) -> list
 def _delimiter(heading: str, columns: Sequence[str]) -> str:
     """What separates the columns: a comma, or as in many spreadsheets a semicolon or tab."""
     for delimiter in ",;\t":
-        if set(columns) <= {field.strip(' "\r\n') for field in heading.split(delimiter)}:
+        if set(columns) <= {field.strip(' "\r\n') for field in heading.lower().split(delimiter)}:
             return delimiter
     return ","
 

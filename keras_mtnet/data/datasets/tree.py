@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -10,14 +11,19 @@ from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
 
 
 def class_key(name: str) -> str:
-    """A class name without what downloads change: case, and spaces and signs made `_`."""
-    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
+    """A class name without what downloads change: case, accents apart, and signs made `_`."""
+    return re.sub(r"[\W_]+", "_", _plain(name)).strip("_")
 
 
 def _file_key(name: str) -> str:
     """A file name without case and video suffix: `v_a.mp4` may stand in for `V_A.avi`."""
     stem, suffix = os.path.splitext(name)
-    return (stem if suffix.lower() in VIDEO_SUFFIXES else name).casefold()
+    return _plain(stem if suffix.lower() in VIDEO_SUFFIXES else name)
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, its accents with their letters: macOS unpacks them apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_folder(entry: os.DirEntry) -> bool:

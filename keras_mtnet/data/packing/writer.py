@@ -7,21 +7,22 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from keras_mtnet.checks import check_integer, given
 from keras_mtnet.data.catalog import DATASETS
 from keras_mtnet.data.packing import manifest
 from keras_mtnet.data.packing.manifest import FRAME, PackedSet, Record, SetInfo, shard_name
 from keras_mtnet.data.packing.shard_writer import write_shard
 from keras_mtnet.data.splits import read_split
 from keras_mtnet.data.videos import Video, Videos
-from keras_mtnet.files import write_text
+from keras_mtnet.files import check_outside, write_text
 from keras_mtnet.video.check import show_progress
 
 
 def pack(
     dataset: str,
-    root: str,
-    output: str,
-    annotations: str | None = None,
+    root: str | os.PathLike,
+    output: str | os.PathLike,
+    annotations: str | os.PathLike | None = None,
     shards: int = 64,
     short_side: int = 320,
     quality: int = 85,
@@ -56,8 +57,8 @@ def pack(
         What is in the folder now; `unfinished` are the shards that other parts have to write.
 
     Raises:
-        ValueError: for a wrong argument or list, if the folder holds another packed set, or if no
-            video can be read.
+        ValueError: for a wrong argument or list, if the folder holds another packed set or
+            would be read as a class, or if no video can be read.
         FileNotFoundError: as of `read_split`.
         FileExistsError: if the folder holds anything else.
 
@@ -70,6 +71,10 @@ def pack(
     >>> packed.counts["videos"], packed.unfinished
     (16, [])
     """
+    root, output = os.fspath(root), os.fspath(output)
+    annotations = None if annotations is None else os.fspath(annotations)
+    check_integer(shards=shards, short_side=short_side, quality=quality, **given(workers=workers))
+    check_integer(shard_index=shard_index, shard_count=shard_count)
     limits = {
         "shards": (shards, 1, 99_999),
         "short_side": (short_side, 16, 8192),
@@ -83,6 +88,8 @@ def pack(
         if value is not None and not lowest <= value <= highest:
             raise ValueError(f"{name} must be from {lowest} to {highest}. Received: {name}={value}")
     videos = read_split(dataset, root, annotations, subset="all")
+    if videos.dataset == "folder":  # lists do not look at what else there is
+        check_outside(output, root)
     items, splits, missing = _list(videos, root, annotations)
     listed = json.dumps([dataclasses.astuple(record) for _, record in items])
     info = SetInfo(

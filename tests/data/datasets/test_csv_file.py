@@ -47,6 +47,23 @@ def test_numbers_that_were_floats_are_sorted_by_value(videos):
     assert {v.name: v.label for v in found}["4.mp4"] == 1
 
 
+@pytest.mark.parametrize(
+    "labels, order",
+    [
+        ("10 9 9.0", "9 10"),
+        ("2 -1 0", "-1 0 2"),
+        ("10.5 2.5 3", "2.5 3 10.5"),
+        ("10.0 run 2", "10 2 run"),
+    ],
+)
+def test_orders_of_labels(videos, labels, order):
+    files = ("a/1.mp4", "a/2.mp4", "4.mp4")
+    rows = "".join(f"{file},{label}\n" for file, label in zip(files, labels.split(), strict=True))
+    path = write(videos / "all.csv", f"Path,LABEL\n{rows}")  # headings in any case
+    found = read_split("csv", str(videos), path, subset="all")
+    assert found.class_names == tuple(order.split())
+
+
 @pytest.mark.parametrize("delimiter", ";\t")
 def test_columns_of_spreadsheets(videos, delimiter):
     rows = "path,label,start,end\na/1.mp4,run,0.5,2\n4.mp4,jump,,\n"
@@ -61,6 +78,11 @@ def test_absolute_paths_below_the_root(videos, tmp_path_factory):
         "4.mp4",
         "a/1.mp4",
     ]
+    for root in (f"{videos}/", os.path.relpath(videos)):
+        assert len(read_split("csv", root, path, subset="all")) == 2
+    outside = write(videos / "out.csv", f"path,label\n{videos}2/1.mp4,run\n4.mp4,jump\n")
+    with pytest.raises(ValueError, match=r"line 2: .* leaves the root"):
+        read_split("csv", str(videos), outside, subset="all")
     link = tmp_path_factory.mktemp("links") / "videos"
     link.symlink_to(videos)
     assert len(read_split("csv", link, path, subset="all")) == 2
@@ -68,6 +90,7 @@ def test_absolute_paths_below_the_root(videos, tmp_path_factory):
 
 def test_identical_lines_count_once(videos):
     rows = "path,label\na/1.mp4,run\n4.mp4,jump\na/1.mp4,run\na/./1.mp4,run\n"
+    rows += f"a\\1.mp4,run\n{videos}/a/1.mp4,run\n"
     path = write(videos / "all.csv", rows)
     assert len(read_split("csv", str(videos), path, subset="all")) == 2
 

@@ -226,7 +226,11 @@ def test_another_set_in_the_folder(originals, packed):
     with pytest.raises(ValueError, match="shards is 3 and 4"):
         pack_small(originals, packed, shards=4)
     with pytest.raises(FileExistsError, match="holds something else"):
-        pack_small(originals, originals)
+        pack_small(originals, packed.parent)
+    for inside in (originals, originals / "packed"):
+        with pytest.raises(ValueError, match=r"output must lie outside root"):
+            pack_small(originals, inside)
+    assert not (originals / "packed").exists()
     assert contents(packed) == before
 
 
