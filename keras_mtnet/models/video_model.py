@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,18 @@ class VideoModel(keras.Model):
         if isinstance(x, keras.utils.PyDataset) and hasattr(x, "position"):
             kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras would do it again
         return super().fit(x, *args, **kwargs)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras' own, but nothing of it happens before its batch is there.
+
+        The last step of an epoch of unknown length finds no batch. TensorFlow would count it all
+        the same, in the optimizer and in the generators of dropout, unless XLA compiles the step.
+        """
+        tensors = [] if self.jit_compile else keras.tree.flatten(args[-1:])
+        waiting = [x for x in tensors if getattr(x, "graph", None)]
+        after = waiting[0].graph.control_dependencies(waiting) if waiting else nullcontext()
+        with after:
+            return super().train_step(*args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`."""

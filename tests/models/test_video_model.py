@@ -50,6 +50,28 @@ def test_fit_takes_over_the_clip_spec(model):
     assert model.clip_spec.stride == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*ran out of data:UserWarning")
+@pytest.mark.parametrize("optimizer", ["sgd", "layerwise"])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("accumulated, jit", [(None, False), (3, False), (None, True)])
+def test_every_step_counts_once(optimizer, known, accumulated, jit):
+    """Also where the end of an epoch comes unexpectedly: 3 epochs of 3 steps."""
+    inputs = keras.Input((2, 8, 8, 3))
+    x = keras.layers.Dropout(0.5, seed=1)(keras.layers.GlobalAveragePooling3D()(inputs))
+    model = mt.models.VideoModel(inputs, keras.layers.Dense(2, "softmax")(x))
+    make = keras.optimizers.SGD if optimizer == "sgd" else mt.optimizers.LayerwiseSGD
+    model.compile(
+        make(1e-3, gradient_accumulation_steps=accumulated),
+        "sparse_categorical_crossentropy",
+        jit_compile=jit,
+    )
+    batches = tf.data.Dataset.from_tensors(Data()[0]).repeat(3)
+    batches = batches if known else batches.filter(lambda x, y: True)
+    model.fit(batches, epochs=3, verbose=0)
+    (drawn,) = (v.numpy()[1] for v in model.non_trainable_variables if "seed" in v.path)
+    assert drawn == 9 and int(model.optimizer.iterations) == 9 // (accumulated or 1)
+
+
 def test_training_data_is_not_saved(model, tmp_path):
     model.fit(tf.data.Dataset.from_tensors(Data()[0]), verbose=0)
     model.save(tmp_path / "model.keras")
