@@ -47,6 +47,10 @@ class ClipSpec:
             raise ValueError(
                 f"sampling must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
             )
+        if isinstance(self.class_names, str):
+            raise ValueError(
+                f"class_names must be a list of names. Received: class_names={self.class_names!r}"
+            )
         if self.class_names is not None:
             object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
 
@@ -65,9 +69,10 @@ class ClipSpec:
                 value = tuple(map(str, value))
             own = getattr(self, name)
             if own is not None and own != value:
+                first = _first_difference(own, value) if isinstance(own, tuple) else 0
                 raise ValueError(
-                    f"The model was trained with {name}={_short(own)}. "
-                    f"Received: {name}={_short(value)}"
+                    f"The model was trained with {name}={_short(own, first)}. "
+                    f"Received: {name}={_short(value, first)}"
                 )
             known[name] = value
         return dataclasses.replace(self, **known)
@@ -80,8 +85,16 @@ class ClipSpec:
         return found
 
 
-def _short(value: Any) -> str:
-    """A value as a message shows it: of many class names the first ones."""
-    if isinstance(value, tuple) and len(value) > 6:
-        return f"({', '.join(map(repr, value[:6]))}, ... {len(value)} names)"
-    return repr(value)
+def _first_difference(own: Sequence[str], other: Sequence[str]) -> int:
+    pairs = enumerate(zip(own, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(own), len(other)))
+
+
+def _short(value: Any, first: int) -> str:
+    """A value as a message shows it: of many class names six around the first that differs."""
+    if not isinstance(value, tuple) or len(value) <= 6:
+        return repr(value)
+    start = max(0, min(first - 2, len(value) - 6))
+    before = f"{start} more, " * (start > 0)
+    after = f", {len(value) - start - 6} more" * (len(value) - start > 6)
+    return f"({before}{', '.join(map(repr, value[start : start + 6]))}{after})"

@@ -91,10 +91,10 @@ def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
     (25.3, 9.2)
     """
     shape = tuple(model.input_shape[1:] if input_shape is None else input_shape)
-    if None in shape:
+    if len(shape) != len(model.input_shape) - 1 or None in shape:
         raise ValueError(
             "Costs depend on the clip: pass input_shape=(frames, height, width, channels). "
-            f"Received: {shape}"
+            f"Received: input_shape={shape}"
         )
     check_counts(**{f"input_shape[{place}]": size for place, size in enumerate(shape)})
     shapes = _layer_shapes(model, (1, *shape))

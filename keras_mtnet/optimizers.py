@@ -1,7 +1,7 @@
 """SGD with a learning rate, a weight decay and a beginning of its own for every weight."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -69,8 +69,8 @@ class LayerwiseSGD(keras.optimizers.SGD):
         super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, name=name, **kwargs)
         self.classic_weight_decay = float(weight_decay)
         self.no_decay = tuple(no_decay)
-        self.lr_multipliers = tuple((str(p), float(factor)) for p, factor in lr_multipliers)
-        self.trainable_from = tuple((str(p), int(update)) for p, update in trainable_from)
+        self.lr_multipliers = _pairs("lr_multipliers", lr_multipliers, float)
+        self.trainable_from = _pairs("trainable_from", trainable_from, int)
         self.average_at_end = average_at_end
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -145,6 +145,20 @@ def _fused_step(
         use_nesterov=optimizer.nesterov,
     )
     return True
+
+
+def _pairs(name: str, given: Any, number: Callable) -> tuple[tuple[str, Any], ...]:
+    """Pairs of a pattern and a number of at least 0, checked."""
+    try:
+        pairs = tuple((re.compile(pattern).pattern, number(value)) for pattern, value in given)
+        if all(value >= 0 for _, value in pairs):
+            return pairs
+    except (TypeError, ValueError, re.error):
+        pass
+    raise ValueError(
+        f"{name} must be pairs of a regular expression and a number of at least 0. "
+        f"Received: {name}={given!r}"
+    )
 
 
 def _first_fit(pairs: Sequence[tuple[str, Any]], path: str, otherwise: Any) -> Any:

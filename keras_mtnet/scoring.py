@@ -48,6 +48,8 @@ class Scorer:
                 f"activation must be None or one of {ACTIVATIONS}. "
                 f"Received: activation={activation!r}"
             )
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"model must be a Keras model. Received: model={model!r}")
         shape = getattr(model, "output_shape", (None, None))
         named = isinstance(getattr(model, "output", None), dict)
         if named or isinstance(shape, list | dict) or len(shape) != 2:

@@ -120,6 +120,8 @@ def test_grouped_and_depthwise_convolutions():
 def test_unknown_sizes_need_a_clip():
     with pytest.raises(ValueError, match=r"input_shape=\(frames.*None"):
         mt.count_costs(mt.MTNet(**NARROW))
+    with pytest.raises(ValueError, match=r"Received: input_shape=\(9, 18\)"):
+        mt.count_costs(mt.MTNet(**NARROW), (9, 18))
 
 
 def test_refuses_layers_it_does_not_know():

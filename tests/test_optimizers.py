@@ -232,3 +232,10 @@ def test_equals_multi_optimizer_of_tensorflow_addons():
             np.testing.assert_allclose(np.array(variable), expected, rtol=0, atol=1e-6)
             # The factor is felt: without it, the features would be elsewhere.
             assert np.abs(expected - vectors[f"before/{variable.path}"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["lr_multipliers", "trainable_from"])
+@pytest.mark.parametrize("given", [{"a": 2}, [("(", 1)], [("a", -1)], [("a", None)], ["a"], 3])
+def test_pairs_that_cannot_be(name, given):
+    with pytest.raises(ValueError, match=f"{name} must be pairs of .* Received: {name}="):
+        LayerwiseSGD(0.1, **{name: given})

@@ -146,6 +146,8 @@ def test_bad_input():
     for value in (0, -1, 2.5, None):
         with pytest.raises(ValueError, match=r"batch_size must be .* Received: batch_size="):
             Scorer(model, batch_size=value)
+    with pytest.raises(ValueError, match=r"must be a Keras model\. .*model='model'"):
+        Scorer("model")
     with pytest.raises(ValueError, match="activation='tanh'"):
         Scorer(model, "tanh")
     with pytest.raises(ValueError, match="one output"):

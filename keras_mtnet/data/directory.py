@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_mtnet.checks import check_counts
 from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.datasets.folder import list_videos
-from keras_mtnet.data.groups import choose_tests
+from keras_mtnet.data.groups import check_share, choose_tests
 from keras_mtnet.data.pipeline import clips
 from keras_mtnet.data.splits import read_split
 from keras_mtnet.data.videos import Video, Videos
@@ -98,10 +98,12 @@ def video_dataset_from_directory(
             "validation_split needs subset='training', 'validation' or 'both'. "
             f"Received: validation_split={validation_split}, subset=None"
         )
+    if validation_split is not None:
+        check_share(validation_split)
     size = _square(image_size)
     if labels != "inferred" if isinstance(labels, str) else class_names is not None:
         raise ValueError(
-            "labels must be 'inferred', which class_names needs, None or a list of integers. "
+            "labels must be 'inferred', None or a list of integers; class_names needs 'inferred'. "
             f"Received: labels={labels!r}, class_names={class_names}"
         )
 

@@ -87,6 +87,15 @@ def _folders(labels: dict[str, set[int]]) -> dict[str, Sequence[str]]:
     return folders
 
 
+def check_share(validation_split: float) -> None:
+    """Raises ValueError unless a share leaves something on both sides."""
+    if not isinstance(validation_split, Real) or not 0 < validation_split < 1:
+        raise ValueError(
+            "validation_split must be between 0 and 1. "
+            f"Received: validation_split={validation_split}"
+        )
+
+
 def choose_tests(
     files: Sequence[tuple[str, int]], validation_split: float, split_seed: int
 ) -> tuple[set[str], str]:
@@ -107,11 +116,7 @@ def choose_tests(
             spared.
     """
     check_integer(split_seed=split_seed)
-    if not isinstance(validation_split, Real) or not 0 < validation_split < 1:
-        raise ValueError(
-            "validation_split must be between 0 and 1. "
-            f"Received: validation_split={validation_split}"
-        )
+    check_share(validation_split)
     groups, rule = find_groups(files)
     counts: dict[str, Counter[int]] = defaultdict(Counter)
     for file, label in dict.fromkeys(files):

@@ -243,8 +243,9 @@ def check_policy(dtype: Any) -> None:
 
 def check_stages(stage_filters: Sequence[int], stage_depths: Sequence[int]) -> None:
     """Raises ValueError unless there is a positive number per stage in both."""
-    given = f"Received: stage_filters={tuple(stage_filters)}, stage_depths={tuple(stage_depths)}"
-    if len(stage_filters) != len(stage_depths) or not stage_filters:
+    given = f"Received: stage_filters={stage_filters}, stage_depths={stage_depths}"
+    lists = isinstance(stage_filters, Sequence) and isinstance(stage_depths, Sequence)
+    if not lists or len(stage_filters) != len(stage_depths) or not stage_filters:
         raise ValueError(f"stage_filters and stage_depths must hold one number per stage. {given}")
     if not all(isinstance(n, Integral) and n > 0 for n in (*stage_filters, *stage_depths)):
         raise ValueError(f"stage_filters and stage_depths must be positive integers. {given}")

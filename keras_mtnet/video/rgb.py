@@ -55,6 +55,8 @@ class Converter:
         boxes: Boxes | None = None,
         flip: bool = False,
     ):
+        if size is not None and not np.all(np.asarray(size) >= 1):
+            raise ValueError(f"size must be at least 1. Received: size={size}")
         self._size = size
         self._boxes = boxes
         self._flip = flip
@@ -95,7 +97,7 @@ class Converter:
         if not isinstance(self._size, tuple):
             short_side = self._size
             self._size = (
-                fit_short_side(height, width, short_side) if short_side else (height, width)
+                (height, width) if short_side is None else fit_short_side(height, width, short_side)
             )
         return self._size
 

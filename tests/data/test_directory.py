@@ -74,7 +74,7 @@ def test_labels_of_ones_own(folder):
     ):
         with pytest.raises(ValueError, match=message):
             video_dataset_from_directory(folder, labels=wrong, **SIZE)
-    with pytest.raises(ValueError, match="which class_names needs"):
+    with pytest.raises(ValueError, match="class_names needs"):
         video_dataset_from_directory(folder, labels=own, class_names=["a"], **SIZE)
 
 
@@ -100,6 +100,8 @@ def test_parts_of_a_data_set(folder, tmp_path):
 def test_wrong_arguments(folder, tmp_path):
     with pytest.raises(ValueError, match="subset needs validation_split"):
         video_dataset_from_directory(folder, subset="training")
+    with pytest.raises(ValueError, match=r"between 0 and 1\. Received: validation_split=2"):
+        video_dataset_from_directory(folder, subset="training", validation_split=2)
     with pytest.raises(ValueError, match="validation_split needs subset"):
         video_dataset_from_directory(folder, validation_split=0.2)
     with pytest.raises(ValueError, match="'training', 'validation' or 'both'"):

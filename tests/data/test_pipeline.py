@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import itertools
+import re
 import shutil
 import threading
 import time
@@ -360,10 +361,10 @@ def test_report_is_empty_when_all_is_well(videos):
 
 @pytest.mark.parametrize("name", ["frames", "stride", "size", "batch_size"])
 def test_numbers_must_be_positive(videos, name):
-    with pytest.raises(
-        ValueError, match=f"{name} must be an integer of at least 1. Received: {name}=0"
-    ):
-        clips(videos, **{**SMALL, name: 0})
+    for value in (0, 2.5, (32, 32)):
+        message = re.escape(f"{name} must be an integer of at least 1. Received: {name}={value}")
+        with pytest.raises(ValueError, match=message):
+            clips(videos, **{**SMALL, name: value})
 
 
 def test_other_wrong_arguments(videos):

@@ -266,6 +266,7 @@ def test_sub_layers_take_the_options():
         ({"stage_depths": (1, 0)}, r"stage_depths=\(1, 0\)"),
         ({"stage_filters": (), "stage_depths": ()}, r"stage_filters=\(\)"),
         ({"stage_filters": (8, 0)}, r"\(8, 0\)"),
+        ({"stage_filters": 8}, "stage_filters=8"),
         ({"input_shape": (8, 16, 16, 4)}, r"\(8, 16, 16, 4\)"),
         ({"input_shape": (16, 16, 3)}, r"\(16, 16, 3\)"),
         ({"input_shape": (0, 16, 16, 3)}, r"\(0, 16, 16, 3\)"),

@@ -94,3 +94,9 @@ def test_the_first_frame_decides_on_the_size():
 )
 def test_fit_short_side(size, expected):
     assert fit_short_side(*size, 100) == expected
+
+
+@pytest.mark.parametrize("size", [0, (0, 8)])
+def test_sizes_that_cannot_be(size):
+    with pytest.raises(ValueError, match=r"size must be at least 1\. Received: size="):
+        Converter(size)
