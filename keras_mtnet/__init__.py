@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what editors complete and type checkers see
     from keras_mtnet.inference import evaluate_views, predict_video
     from keras_mtnet.models import *
     from keras_mtnet.presets import list_presets
+    from keras_mtnet.surgery import fuse, to_mtconv
 
 # On many CPUs TensorFlow leaves oneDNN off, and the gradient of a strided Conv3D then takes sixty
 # times as long. TensorFlow reads this when it is imported, so import keras_mtnet first.
@@ -53,6 +54,7 @@ _NAMES = {
         "preprocess_input",
     ),
     "presets": ("list_presets",),
+    "surgery": ("fuse", "to_mtconv"),
 }
 _MODULES = (
     *("callbacks", "data", "layers", "models", "optimizers", "presets", "training", "video"),

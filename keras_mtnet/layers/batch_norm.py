@@ -15,19 +15,19 @@ Affine = tuple[Any, Any]
 
 
 def fixed_affines(
-    norms: Sequence[keras.layers.BatchNormalization], training: bool | None
+    norms: Sequence[keras.layers.BatchNormalization | None], training: bool | None
 ) -> list[Affine | None]:
     """What normalizations do where they go by their moving statistics: a scale and a shift.
 
     They are computed for all layers together: one by one, this would be a third of the graph.
 
     Args:
-        norms: batch normalizations of one epsilon.
+        norms: batch normalizations of one epsilon; None where there is none.
         training: as in a layer's `call`.
 
     Returns:
         For each normalization its scale and shift, `(C,)` in float32 or float64; None where it
-        normalizes by the batch's own statistics.
+        normalizes by the batch's own statistics, or is None.
 
     Example:
 
@@ -37,7 +37,7 @@ def fixed_affines(
     >>> float(scale[0])  # 1 / sqrt(variance + epsilon)
     0.7071067690849304
     """
-    fixed = [norm for norm in norms if not (training and norm.trainable)]
+    fixed = [norm for norm in norms if norm is not None and not (training and norm.trainable)]
     if not fixed:
         return [None] * len(norms)
 
@@ -57,17 +57,17 @@ def fixed_affines(
 
 def conv_norm(
     conv: keras.layers.Conv3D,
-    norm: keras.layers.BatchNormalization,
+    norm: keras.layers.BatchNormalization | None,
     x: Any,
     affine: Affine | None,
 ) -> Any:
-    """`norm(conv(x))`.
+    """`norm(conv(x))`, or `conv(x)` where there is no normalization.
 
     A fixed normalization is a scale and a shift per channel. The scale goes into the kernel or
     onto the result, whichever is smaller, which saves a pass over the clip.
 
     Args:
-        conv: convolution without bias and activation.
+        conv: convolution without activation; without bias, too, where there is a normalization.
         norm: normalization of its channels.
         x: clip `(N, T, H, W, C)`.
         affine: of `fixed_affines`; None to normalize by the batch's own statistics.
@@ -80,6 +80,8 @@ def conv_norm(
     >>> conv_norm(conv, bn, keras.ops.ones((1, 8, 8, 8, 2)), affine=None).shape
     TensorShape([1, 8, 8, 8, 4])
     """
+    if norm is None:
+        return conv(x)
     if affine is None:
         return normalize_by_batch(norm, conv.convolution_op(x, conv.kernel))
     scale, shift = (ops.cast(part, x.dtype) for part in affine)

@@ -169,7 +169,7 @@ def matmul_last(x: Any, matrix: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class TemporalDepthwiseConv3D(keras.layers.Layer):
-    """A depthwise convolution over time: a kernel of `kernel_size` frames per channel, no bias.
+    """A depthwise convolution over time: a kernel of `kernel_size` frames per channel.
 
     `keras.layers.Conv3D(groups=channels)` does not run on TensorFlow's CPU backend. With rows and
     columns laid in one axis, the same sum is a depthwise 2-D convolution, which runs everywhere.
@@ -177,6 +177,7 @@ class TemporalDepthwiseConv3D(keras.layers.Layer):
     Args:
         kernel_size: frames of the kernels.
         kernel_initializer: of the kernel `(frames, 1, channels, 1)`.
+        use_bias: add a number per channel.
 
     Input and output: `(N, T, H, W, C)`.
 
@@ -186,9 +187,16 @@ class TemporalDepthwiseConv3D(keras.layers.Layer):
     TensorShape([1, 16, 8, 8, 24])
     """
 
-    def __init__(self, kernel_size: int, kernel_initializer: Any = "glorot_uniform", **kwargs: Any):
+    def __init__(
+        self,
+        kernel_size: int,
+        kernel_initializer: Any = "glorot_uniform",
+        use_bias: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
+        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -198,6 +206,9 @@ class TemporalDepthwiseConv3D(keras.layers.Layer):
             shape=(self.kernel_size, 1, input_shape[-1], 1),
             initializer=self.kernel_initializer,
         )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=input_shape[-1:], initializer="zeros")
         self.built = True
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -209,11 +220,13 @@ class TemporalDepthwiseConv3D(keras.layers.Layer):
         # TensorFlow sums the kernel's gradient in the type of the clips: wrong by a fifth of the
         # largest in bfloat16.
         y = ops.depthwise_conv(image, at_least_float32(self.kernel), padding="same")
-        return ops.cast(ops.reshape(y, shape), x.dtype)
+        y = ops.cast(ops.reshape(y, shape), x.dtype)
+        return y if self.bias is None else y + self.bias
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
         }

@@ -12,7 +12,7 @@ from keras_mtnet.layers.shapes import check_clip_shape, strided, triple
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class DepthwiseConv3D(keras.layers.Layer):
-    """Convolves every channel with a kernel of its own; no bias.
+    """Convolves every channel with a kernel of its own.
 
     `keras.layers.Conv3D(groups=channels)` is this operation too, but TensorFlow runs it on CPUs
     only through XLA, some seventy times slower (`benchmarks/convolutions.py`). Here each frame of
@@ -26,6 +26,7 @@ class DepthwiseConv3D(keras.layers.Layer):
         kernel_size: int or (frames, height, width), odd.
         strides: int or (frames, height, width); height and width alike.
         kernel_initializer: of the kernel `(frames, height, width, channels, 1)`.
+        use_bias: add a number per channel.
 
     Input: `(N, T, H, W, C)`. Output: `(N, T', H', W', C)`.
 
@@ -43,9 +44,11 @@ class DepthwiseConv3D(keras.layers.Layer):
         kernel_size: int | Sequence[int] = 3,
         strides: int | Sequence[int] = 1,
         kernel_initializer: Any = "glorot_uniform",
+        use_bias: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.use_bias = use_bias
         self.kernel_size = triple(kernel_size, "kernel_size")
         self.strides = triple(strides, "strides")
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -63,6 +66,9 @@ class DepthwiseConv3D(keras.layers.Layer):
             shape=(*self.kernel_size, input_shape[-1], 1),
             initializer=self.kernel_initializer,
         )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=input_shape[-1:], initializer="zeros")
         self.built = True
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -75,7 +81,8 @@ class DepthwiseConv3D(keras.layers.Layer):
         kernel, clips = at_least_float32(self.kernel), at_least_float32(x)
         pixels = self.kernel_size[1:] == (1, 1) and self.strides == (1, 1, 1)
         convolve = self._convolve_pixels if pixels else self._convolve_frames
-        return ops.cast(convolve(clips, kernel), x.dtype)
+        y = ops.cast(convolve(clips, kernel), x.dtype)
+        return y if self.bias is None else y + self.bias
 
     def _convolve_pixels(self, x: Any, kernel: Any) -> Any:
         """(T, H * W) is an image whose columns are pixels, convolved along the frames."""
@@ -109,4 +116,5 @@ class DepthwiseConv3D(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
         }

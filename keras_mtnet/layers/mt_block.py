@@ -32,6 +32,7 @@ class MTBlock(Remat, keras.layers.Layer):
         cell: as in `SqueezeAndRecursion`.
         remat: in training, keep only the input and compute the rest again for the gradient, which
             takes less memory and more time.
+        fused: as in `MTConv`.
 
     Input: `(N, T, H, W, C)`. Output: `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
 
@@ -55,6 +56,7 @@ class MTBlock(Remat, keras.layers.Layer):
         frame_selection: bool = True,
         synchronized: bool = False,
         remat: bool = False,
+        fused: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -67,6 +69,7 @@ class MTBlock(Remat, keras.layers.Layer):
         self.frame_selection = frame_selection
         self.synchronized = synchronized
         self.remat = remat
+        self.fused = fused
         self.gate = SqueezeAndRecursion(cell, dtype=self.dtype_policy, name="gate")
 
     def _mt_conv(self, filters: int, name: str, **kwargs: Any) -> MTConv:
@@ -76,6 +79,7 @@ class MTBlock(Remat, keras.layers.Layer):
             pooling=self.pooling,
             frame_selection=self.frame_selection,
             synchronized=self.synchronized,
+            fused=self.fused,
             dtype=self.dtype_policy,
             name=name,
             **{"kernel_size": 1, **kwargs},
@@ -96,12 +100,14 @@ class MTBlock(Remat, keras.layers.Layer):
                 self.filters,
                 strides=self.strides,
                 padding="same",
-                use_bias=False,
+                use_bias=self.fused,
                 kernel_initializer=he_fan_out(),
                 dtype=self.dtype_policy,
                 name="shortcut_conv",
             )
-            self.shortcut_bn = batch_norm("shortcut_bn", self.synchronized, self.dtype_policy)
+            self.shortcut_bn = None
+            if not self.fused:
+                self.shortcut_bn = batch_norm("shortcut_bn", self.synchronized, self.dtype_policy)
         for layer, shape in self.inner_layers(input_shape):
             layer.build(shape)
         self.built = True
@@ -116,8 +122,20 @@ class MTBlock(Remat, keras.layers.Layer):
             shape = conv.compute_output_shape(shape)
         layers.append((self.gate, shape))
         if self.shortcut_conv is not None:
-            layers += [(self.shortcut_conv, tuple(input_shape)), (self.shortcut_bn, shape)]
+            layers.append((self.shortcut_conv, tuple(input_shape)))
+            if self.shortcut_bn is not None:
+                layers.append((self.shortcut_bn, shape))
         return layers
+
+    @property
+    def conv_norms(
+        self,
+    ) -> list[tuple[keras.layers.Conv3D, keras.layers.BatchNormalization | None]]:
+        """Each convolution with the normalization of its result, the shortcut's last."""
+        pairs = [pair for conv in self.convs for pair in conv.conv_norms]
+        if self.shortcut_conv is not None:
+            pairs.append((self.shortcut_conv, self.shortcut_bn))
+        return pairs
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         n, *sizes, _ = input_shape
@@ -127,14 +145,10 @@ class MTBlock(Remat, keras.layers.Layer):
         check_not_empty(x, "MTBlock")
         if self._rematerializes(training):
             return self._call_again(x)
-        norms = [norm for conv in self.convs for norm in conv._norms]
-        if self.shortcut_conv is None:
-            affines = fixed_affines(norms, training)
-        else:
-            *affines, of_shortcut = fixed_affines([*norms, self.shortcut_bn], training)
+        affines = fixed_affines([norm for _, norm in self.conv_norms], training)
         y = self.gate(self._convolve(x, affines, training))
         if self.shortcut_conv is not None:
-            x = conv_norm(self.shortcut_conv, self.shortcut_bn, x, of_shortcut)
+            x = conv_norm(self.shortcut_conv, self.shortcut_bn, x, affines[-1])
         return ops.relu(x + y)
 
     def _convolve(self, x: Any, affines: Sequence[Affine | None], training: bool | None) -> Any:
@@ -146,7 +160,7 @@ class MTBlock(Remat, keras.layers.Layer):
             return x
         local, prolonged = ops.split(x, [first.local_channels], axis=-1)
         for conv in self.convs:
-            own = [next(following) for _ in conv._norms]
+            own = [next(following) for _ in conv.conv_norms]
             local, prolonged = conv._branches(local, prolonged, own, training)
         return ops.concatenate([local, prolonged], axis=-1)
 
@@ -162,4 +176,5 @@ class MTBlock(Remat, keras.layers.Layer):
             "frame_selection": self.frame_selection,
             "synchronized": self.synchronized,
             "remat": self.remat,
+            "fused": self.fused,
         }

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.batch_norm import Affine, conv_norm, fixed_affines
-from keras_mtnet.layers.convolutions import ClipConv3D, PointwiseConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D, ClipConv3D, PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.shapes import (
     check_channels_last,
@@ -25,12 +25,13 @@ from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
 from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool
 
+PADDINGS = ("same", "centered", "valid")
 POOLINGS = {"soft": SoftPool, "avg": AveragePool, "max": MaxPool, "stochastic": StochasticPool}
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class MTConv(keras.layers.Layer):
-    """Replaces Conv3D (padding "same", no bias) + BatchNormalization + activation (eqs. 1-4).
+    """Replaces Conv3D (without bias) + BatchNormalization + activation (eqs. 1-4).
 
     A share `ratio` of the channels goes through an ordinary 3-D convolution (local branch). The
     rest are pooled 2x2 and reduced to the frames least similar to their neighbors (prolonged
@@ -56,8 +57,14 @@ class MTConv(keras.layers.Layer):
         frame_selection: halve time by triplet cosine selection; False pools frames with the same
             operator (the symmetric variants of Table VI(c)).
         synchronized: compute batch statistics over all replicas of a `tf.distribute` strategy.
+        padding: `"same"`; `"centered"`, which adds half the kernel on both sides whatever the
+            stride, as PyTorch networks do; or `"valid"`, which pads the prolonged branch alone,
+            since its result is interpolated in any case.
+        fused: convolutions with biases in place of batch normalization, as `keras_mtnet.fuse`
+            makes them.
 
-    Input: `(N, T, H, W, C)`. Output: `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`.
+    Input: `(N, T, H, W, C)`. Output: `(N, ceil(T / s), ceil(H / s), ceil(W / s), filters)`; with
+    padding "valid", sizes are those of `keras.layers.Conv3D`.
 
     Raises:
         ValueError: for arguments outside these choices, or where a branch would have no channel.
@@ -78,12 +85,16 @@ class MTConv(keras.layers.Layer):
         pooling: str = "soft",
         frame_selection: bool = True,
         synchronized: bool = False,
+        padding: str = "same",
+        fused: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         check_channels_last()
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {sorted(POOLINGS)}. Received: {pooling!r}")
+        if padding not in PADDINGS:
+            raise ValueError(f"padding must be one of {PADDINGS}. Received: padding={padding!r}")
         self.filters = filters
         self.kernel_size = triple(kernel_size, "kernel_size")
         self.strides = triple(strides, "strides")
@@ -92,18 +103,20 @@ class MTConv(keras.layers.Layer):
         self.pooling = pooling
         self.frame_selection = frame_selection
         self.synchronized = synchronized
+        self.padding = padding
+        self.fused = fused
 
         local, prolonged = split_channels(filters, ratio, "filters")
-        self.local_conv = self._conv(local, self.kernel_size, self.strides, "local_conv")
-        self.local_bn = batch_norm("local_bn", synchronized, self.dtype_policy)
+        steps = (self.kernel_size, self.strides)
+        self.local_conv = self._conv(local, *steps, padding, "local_conv")
+        self.local_bn = self._norm("local_bn")
         self.prolonged = prolonged > 0
         if self.prolonged:
-            self.prolonged_conv = self._conv(
-                prolonged, self.kernel_size, self.strides, "prolonged_conv"
-            )
-            self.prolonged_bn = batch_norm("prolonged_bn", synchronized, self.dtype_policy)
-            self.lateral_conv = self._conv(prolonged, (1, 1, 1), (1, 1, 1), "lateral_conv")
-            self.lateral_bn = batch_norm("lateral_bn", synchronized, self.dtype_policy)
+            outside = "same" if padding == "valid" else padding
+            self.prolonged_conv = self._conv(prolonged, *steps, outside, "prolonged_conv")
+            self.prolonged_bn = self._norm("prolonged_bn")
+            self.lateral_conv = self._conv(prolonged, (1, 1, 1), (1, 1, 1), "same", "lateral_conv")
+            self.lateral_bn = self._norm("lateral_bn")
             window = (1, 2, 2) if frame_selection else (2, 2, 2)
             self.pool = POOLINGS[pooling](window, dtype=self.dtype_policy, name="pool")
             self.selection = None
@@ -111,19 +124,29 @@ class MTConv(keras.layers.Layer):
                 self.selection = TripletCosineSelection(dtype=self.dtype_policy, name="selection")
 
     def _conv(
-        self, filters: int, kernel_size: tuple[int, ...], strides: tuple[int, ...], name: str
-    ) -> keras.layers.Layer:
-        conv = PointwiseConv3D if kernel_size == (1, 1, 1) else ClipConv3D
+        self,
+        filters: int,
+        kernel_size: tuple[int, ...],
+        strides: tuple[int, ...],
+        padding: str,
+        name: str,
+    ) -> keras.layers.Conv3D:
+        conv = CenteredConv3D if padding == "centered" else ClipConv3D
+        if kernel_size == (1, 1, 1):
+            conv = PointwiseConv3D
         return conv(
             filters,
             kernel_size=kernel_size,
             strides=strides,
-            padding="same",
-            use_bias=False,
+            padding="valid" if padding == "valid" else "same",
+            use_bias=self.fused,
             kernel_initializer=he_fan_out(),
             dtype=self.dtype_policy,
             name=name,
         )
+
+    def _norm(self, name: str) -> keras.layers.BatchNormalization | None:
+        return None if self.fused else batch_norm(name, self.synchronized, self.dtype_policy)
 
     def inner_layers(
         self, input_shape: Sequence[int | None]
@@ -146,7 +169,7 @@ class MTConv(keras.layers.Layer):
                 (self.lateral_conv, lateral),
                 (self.lateral_bn, lateral_output),
             ]
-        return layers
+        return [(layer, shape) for layer, shape in layers if layer is not None]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         check_clip_shape(input_shape, "MTConv")
@@ -156,19 +179,25 @@ class MTConv(keras.layers.Layer):
         self.built = True
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        if self.padding == "valid":
+            return (*self.local_conv.compute_output_shape(input_shape)[:-1], self.filters)
         n, *spans, _ = input_shape
         return (n, *map(strided, spans, self.strides), self.filters)
 
     @property
-    def _norms(self) -> list[keras.layers.BatchNormalization]:
-        """The normalizations, in the order of `inner_layers`."""
-        if not self.prolonged:
-            return [self.local_bn]
-        return [self.local_bn, self.prolonged_bn, self.lateral_bn]
+    def conv_norms(
+        self,
+    ) -> list[tuple[keras.layers.Conv3D, keras.layers.BatchNormalization | None]]:
+        """Each convolution with the normalization of its result, in the order of `inner_layers`."""
+        pairs = [(self.local_conv, self.local_bn)]
+        if self.prolonged:
+            pairs.append((self.prolonged_conv, self.prolonged_bn))
+            pairs.append((self.lateral_conv, self.lateral_bn))
+        return pairs
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         check_not_empty(x, "MTConv")
-        affines = fixed_affines(self._norms, training)
+        affines = fixed_affines([norm for _, norm in self.conv_norms], training)
         if not self.prolonged:
             return self._whole(x, affines)
         local, prolonged = ops.split(x, [self.local_channels], axis=-1)
@@ -237,6 +266,8 @@ class MTConv(keras.layers.Layer):
             "pooling": self.pooling,
             "frame_selection": self.frame_selection,
             "synchronized": self.synchronized,
+            "padding": self.padding,
+            "fused": self.fused,
         }
 
 

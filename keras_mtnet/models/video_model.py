@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -20,9 +22,12 @@ class VideoModel(keras.Model):
 
     Attributes:
         training_data: the data set that `fit` was given last, for callbacks; None before.
+        torch_keys: by name of a published code base, how it names the weights; empty for a model
+            that no builder made.
     """
 
     training_data: Any = None
+    torch_keys: Mapping[str, Any] = MappingProxyType({})
     _range_checked = False
 
     @property

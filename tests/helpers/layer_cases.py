@@ -27,7 +27,10 @@ LAYERS = {
     "max_pool": (MaxPool, {"pool_size": (1, 3, 3), "strides": (1, 2, 2)}),
     "stochastic_pool": (StochasticPool, {"pool_size": (2, 2, 2), "seed": 5}),
     "selection": (TripletCosineSelection, {"factor": 3}),
-    "temporal": (TemporalDepthwiseConv3D, {"kernel_size": 3, "kernel_initializer": "he_normal"}),
+    "temporal": (
+        TemporalDepthwiseConv3D,
+        {"kernel_size": 3, "kernel_initializer": "he_normal", "use_bias": True},
+    ),
     "pointwise": (PointwiseConv3D, {"filters": 6, "strides": (2, 1, 2), "padding": "same"}),
     "mt_conv": (MTConv, {"filters": 8, "ratio": 0.5}),
     "mt_conv_strided": (
@@ -44,6 +47,7 @@ LAYERS = {
         },
     ),
     "mt_conv_plain": (MTConv, {"filters": 6, "ratio": 1, "activation": "tanh"}),
+    "mt_conv_fused": (MTConv, {"filters": 8, "ratio": 0.5, "padding": "centered", "fused": True}),
     "squeeze_gru": (SqueezeAndRecursion, {}),
     "squeeze_peephole": (SqueezeAndRecursion, {"cell": "peephole_lstm", "num_layers": 1}),
     "mt_block": (MTBlock, {"filters": 8, "ratio": 0.5}),
@@ -61,6 +65,7 @@ LAYERS = {
             "remat": True,
         },
     ),
+    "mt_block_fused": (MTBlock, {"filters": 6, "strides": (2, 2, 2), "ratio": 0.5, "fused": True}),
 }
 
 # Of 4 frames two lie inside, and halving keeps both: rounding cannot change what is selected.

@@ -124,15 +124,16 @@ def resize(x, sizes):
     return x
 
 
-def conv3d(x, kernel, strides=(1, 1, 1)):
-    """Convolution with padding "same", kernel (t, h, w, C_in, C_out)."""
+def conv3d(x, kernel, strides=(1, 1, 1), padding="same"):
+    """Convolution with a padding of MTConv, kernel (t, h, w, C_in, C_out)."""
     x, kernel = values(x), values(kernel)
     sizes, pads = [], []
     for size, k, s in zip(x.shape[1:4], kernel.shape[:3], strides, strict=True):
-        out = -(-size // s)
+        out = (size - k) // s + 1 if padding == "valid" else -(-size // s)
         total = max((out - 1) * s + k - size, 0)
+        before = k // 2 if padding == "centered" else total // 2
         sizes.append(out)
-        pads.append((total // 2, total - total // 2))
+        pads.append((before, max(total - before, 0)))
     x = np.pad(x, [(0, 0), *pads, (0, 0)])
     y = np.zeros((len(x), *sizes, kernel.shape[-1]))
     for place in np.ndindex(*kernel.shape[:3]):
@@ -155,7 +156,7 @@ def mt_conv(x, layer, activation=relu, training=False):
     """An MTConv by its formulas (SPEC section 1), from the layer's weights."""
     x, strides = values(x), layer.strides
     channels = layer.local_conv.kernel.shape[-2]  # C_L
-    local = conv3d(x[..., :channels], layer.local_conv.kernel, strides)
+    local = conv3d(x[..., :channels], layer.local_conv.kernel, strides, layer.padding)
     local = batch_norm(local, layer.local_bn, training)
     if channels == x.shape[-1]:
         return activation(local)
@@ -165,7 +166,8 @@ def mt_conv(x, layer, activation=relu, training=False):
         x = pool(x, POOLINGS[layer.pooling], size)
         return select_frames(x) if layer.frame_selection else x
 
-    z = conv3d(down(x[..., channels:]), layer.prolonged_conv.kernel, strides)
+    padding = "same" if layer.padding == "valid" else layer.padding
+    z = conv3d(down(x[..., channels:]), layer.prolonged_conv.kernel, strides, padding)
     z = batch_norm(z, layer.prolonged_bn, training)
     lateral = conv3d(down(relu(local)), layer.lateral_conv.kernel)
     lateral = batch_norm(lateral, layer.lateral_bn, training)

@@ -28,6 +28,17 @@ def test_equals_the_written_out_sum(kernel, strides, frames):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kernel", ((3, 3, 3), (5, 1, 1)))
+def test_bias(kernel):
+    x = np.random.default_rng(0).normal(size=(1, 4, 5, 6, 3)).astype("float32")
+    layer = DepthwiseConv3D(kernel, use_bias=True)
+    layer.build(x.shape)
+    layer.bias.assign([1.0, -2.0, 3.0])
+    y = keras.ops.convert_to_numpy(layer(x)) - np.array([1, -2, 3])
+    expected = direct(x, keras.ops.convert_to_numpy(layer.kernel), (1, 1, 1))
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
 def test_any_number_of_frames_and_pixels():
     inputs = keras.Input((None, None, None, 3))
     model = keras.Model(inputs, DepthwiseConv3D(3, 2, name="conv")(inputs))
@@ -49,5 +60,5 @@ def test_refuses(arguments, message):
 
 
 def test_comes_back_from_its_config():
-    layer = DepthwiseConv3D((3, 1, 1), 2, name="d")
+    layer = DepthwiseConv3D((3, 1, 1), 2, use_bias=True, name="d")
     assert DepthwiseConv3D.from_config(layer.get_config()).get_config() == layer.get_config()
