@@ -121,6 +121,22 @@ def test_heads_that_do_not_tell():
     assert Scorer(logits, "linear")(CLIPS).min() < 0
 
 
+def test_heads_that_mean_nothing_are_refused():
+    with pytest.raises(ValueError, match="softmax over one class"):
+        Scorer(net(layers.Dense(1, "softmax")))
+    for kind in ("softmax", "sigmoid"):
+        for activation in ("softmax", "sigmoid"):
+            with pytest.raises(ValueError, match=f"ends in a {kind} already.*{activation!r}"):
+                Scorer(net(layers.Dense(3, kind)), activation)
+        assert Scorer(net(layers.Dense(3, kind)), "linear").multi_label == (kind == "sigmoid")
+    one = net(layers.Dense(1, "tanh"))  # may lie in [0, 1] by chance
+    with pytest.raises(ValueError, match="does not tell what its outputs are"):
+        Scorer(one)(CLIPS)
+    named = keras.Model(one.inputs, {"scores": one.outputs[0]})
+    with pytest.raises(ValueError, match="one output"):
+        Scorer(named)
+
+
 def test_a_network_that_scales_its_own_input_gets_clips_as_they_are():
     inputs = keras.Input((2, 4, 4, 3), dtype="uint8")
     x = layers.GlobalAveragePooling3D()(layers.Rescaling(1 / 255)(inputs))

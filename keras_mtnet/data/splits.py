@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 import re
+import sys
 from collections.abc import Sequence
 
 from absl import logging
@@ -125,7 +126,7 @@ def _collect(dataset: str, request: Request, listing: Listing) -> Videos:
         if name != printable(name):
             raise ValueError(
                 f"{source}: a class name must be one line of UTF-8 text, as runs store it so. "
-                f"Rename the class. Received: {name!a}"
+                f"{_way_out()}. Received: {name!a}"
             )
     found = sorted(listing.videos, key=lambda v: (v.name, v.label))
     found = [dataclasses.replace(video, name=printable(video.name)) for video in found]
@@ -149,6 +150,11 @@ def _check_names(videos: Videos, request: Request) -> Videos:
             f"Received: class_names={request.class_names}"
         )
     return videos
+
+
+def _way_out() -> str:
+    utf8 = sys.getfilesystemencoding().lower() == "utf-8"
+    return "Rename the class" if utf8 else "Set PYTHONUTF8=1, as this locale is not UTF-8"
 
 
 def printable(name: str) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -99,7 +101,17 @@ def test_classes_that_are_no_line_of_text_are_refused(tmp_path, name):
     root = make(tmp_path, [f"{name}/1.mp4", "run/2.mp4"])
     with pytest.raises(ValueError, match="a class name must be one line of UTF-8 text") as error:
         read(root)
-    assert ascii(name) in str(error.value)
+    assert ascii(name) in str(error.value) and "Rename the class" in str(error.value)
+
+
+def test_another_locale_is_told(tmp_path):
+    root = make(tmp_path, ["caf\u00e9/1.mp4", "run/2.mp4"])
+    script = f"from keras_mtnet.data import read_split; read_split('folder', {root!r})"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **plain}, capture_output=True, text=True
+    )
+    assert "Set PYTHONUTF8=1" in done.stderr or done.returncode == 0  # some systems have UTF-8 only
 
 
 @pytest.mark.parametrize(
