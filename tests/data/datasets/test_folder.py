@@ -106,7 +106,9 @@ def test_classes_that_are_no_line_of_text_are_refused(tmp_path, name):
 
 def test_another_locale_is_told(tmp_path):
     root = make(tmp_path, ["caf\u00e9/1.mp4", "run/2.mp4"])
-    script = f"from keras_mtnet.data import read_split; read_split('folder', {root!r})"
+    script = (
+        f"from keras_mtnet.data import read_split; read_split('folder', {root!r}, subset='all')"
+    )
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, **plain}, capture_output=True, text=True
