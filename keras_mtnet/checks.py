@@ -6,7 +6,7 @@ from typing import Any
 
 
 def check_counts(lowest: int = 1, **counts: Any) -> None:
-    """Refuses what is no integer of at least `lowest`.
+    """Raises ValueError unless all values are integers of at least `lowest`.
 
     Args:
         lowest: the smallest integer that is allowed.
@@ -45,7 +45,7 @@ def check_integer(**numbers: Any) -> None:
 
 
 def check_above_0(**numbers: Any) -> None:
-    """Refuses what is no finite number above 0.
+    """Raises ValueError unless all values are finite numbers above 0.
 
     Raises:
         ValueError: for the first wrong one.

@@ -1,4 +1,4 @@
-"""What clips a network takes; the description travels with the network."""
+"""The description of a network's clips, which travels with the network."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds and activations, stage by stage."""
+"""Costs of a network: parameters, multiply-adds and activations, stage by stage."""
 
 import math
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ class Costs:
 
 
 def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
-    """Counts what one clip costs.
+    """Counts the parameters, multiply-adds and activations of a network for one clip.
 
     Multiply-adds of convolutions, dense layers and recurrent products are counted, as in the
     paper's tables ("GFLOPs" there). Pooling, frame selection, resizing, normalization and

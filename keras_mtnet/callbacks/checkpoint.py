@@ -29,7 +29,7 @@ class CheckpointError(ValueError):
 
 @dataclasses.dataclass
 class TrainingState:
-    """Where training stands.
+    """The position in a training.
 
     Attributes:
         epoch: the epoch it is in, from 0.
@@ -52,7 +52,7 @@ class TrainingState:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The contents of a checkpoint file.
 
     Attributes:
         path: the file.

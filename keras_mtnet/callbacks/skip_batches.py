@@ -1,4 +1,4 @@
-"""Batches that were trained on before a kill are taken once more, and left alone."""
+"""Reads the batches that were trained on before a kill again, without training on them."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from keras_mtnet.callbacks.checkpoint import Checkpoint
 
 
 class SkipBatches:
-    """Stands in for `model.train_function`, and takes batches without training on them."""
+    """Replaces `model.train_function`, and reads batches without training on them."""
 
     def __init__(self, model: keras.Model, checkpoint: Checkpoint, before: int) -> None:
         self.model, self.checkpoint, self.before = model, checkpoint, before

@@ -1,4 +1,4 @@
-"""The end of a training whose loss is not finite any more."""
+"""Ends a training whose loss is no longer finite."""
 
 import math
 import os

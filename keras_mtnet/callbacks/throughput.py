@@ -1,4 +1,4 @@
-"""How fast training goes."""
+"""Measures the throughput of training."""
 
 import math
 import time

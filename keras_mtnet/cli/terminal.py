@@ -1,4 +1,4 @@
-"""What the terminal shows: any name, log messages as plain lines, no noise of libraries."""
+"""Terminal output: any file name, log messages as plain lines, no noise of libraries."""
 
 import contextlib
 import logging as standard_logging

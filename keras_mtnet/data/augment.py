@@ -1,4 +1,4 @@
-"""What is done to training clips: one dataclass, and a table of presets."""
+"""Augmentation of training clips: one dataclass, and a table of presets."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """What is done to training clips. A field that is 0 or None does nothing.
+    """Augmentation of training clips. A field that is 0 or None does nothing.
 
     Attributes:
         flip: probability of mirroring a clip. 0 where left and right make the difference.
@@ -115,7 +115,7 @@ def find_augment(augment: str | Augment) -> Augment:
 
 
 def augment_clip(clip: "tf.Tensor", seed: "tf.Tensor", augment: Augment) -> "tf.Tensor":
-    """Does to a clip what `augment` says, but for crop, flip and the mixing of a batch.
+    """Augments a clip, except for crop, flip and the mixing of a batch.
 
     Args:
         clip: uint8 `(T, H, W, 3)`.

@@ -1,4 +1,4 @@
-"""What can be done to the pixels of a clip: the same to all of its frames, nothing at random.
+"""Operations on the pixels of a clip: the same for all frames, nothing random.
 
 Each function takes a clip, uint8 RGB `(T, H, W, 3)` of any known or unknown sizes, and numbers or
 scalar tensors, and returns a clip of the same type and shape. Statistics (a mean, a histogram) are

@@ -1,4 +1,4 @@
-"""One folder per class to data sets, by the argument names of Keras' own utility for images."""
+"""Data sets from one folder per class, with the argument names of Keras' utility for images."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Sharing videos out so that those of one recording, or of one person, stay on one side.
+"""Splits that keep all videos of one recording, or of one person, on one side.
 
 Clips that were cut from one recording look alike. If some are trained on and others validated on,
 the accuracy is that of recognizing recordings. What tells them apart is, first to last:

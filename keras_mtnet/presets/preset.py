@@ -1,4 +1,4 @@
-"""What a preset is: one file of weights, and all that is known of it."""
+"""Presets: one file of weights each, and all that is known of it."""
 
 import dataclasses
 import functools

@@ -17,7 +17,7 @@ SMALLEST = 1e-30  # of a score, before its logarithm
 
 
 class Distiller(VideoModel):
-    """A student and what it needs to learn from a teacher in `fit`; labels are not looked at.
+    """A student and what it needs to learn from a teacher in `fit`; labels are ignored.
 
     Both see the same augmented clip, as in Beyer et al., "Knowledge distillation: A good teacher
     is patient and consistent", CVPR 2022. The loss is the Kullback-Leibler divergence of the

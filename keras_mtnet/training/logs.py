@@ -1,4 +1,4 @@
-"""What a run writes after each epoch, for people to look at."""
+"""Logs and pictures that a run writes after each epoch."""
 
 import csv
 import importlib.util

@@ -1,4 +1,4 @@
-"""What every epoch of a run sees: clips of which shape, in batches of which size, at which rate.
+"""The plan of a run: clip shape, batch size and learning rate of each epoch.
 
 No TensorFlow and no Keras here, so that a recipe can be shown at once.
 """

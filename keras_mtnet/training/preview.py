@@ -1,4 +1,4 @@
-"""A run before it is run: its settings, its schedule, how long it may take."""
+"""Dry runs: settings, schedule and expected time of a run before it starts."""
 
 import time
 from collections.abc import Sequence

@@ -95,7 +95,7 @@ def train(recipe: Recipe, resume: bool = False, logical_cpus: int = 0) -> Path:
 
 
 class Run:
-    """What a run consists of.
+    """A training run.
 
     Attributes:
         recipe: its settings, with everything filled in.

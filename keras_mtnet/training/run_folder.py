@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, what may continue in it, and how its network is loaded."""
+"""The folder of a run: its contents, which run may continue in it, and loading its network."""
 
 import dataclasses
 import hashlib

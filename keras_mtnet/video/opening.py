@@ -1,4 +1,4 @@
-"""The one place that tells what a user means by a video."""
+"""Opens whatever a user may pass as a video."""
 
 import numbers
 import os

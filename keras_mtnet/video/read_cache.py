@@ -1,4 +1,4 @@
-"""What reading learned about files, kept for the next read."""
+"""A cache of frame indexes and the like, kept between reads."""
 
 import threading
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Decoded frames to RGB arrays: upright, cut, mirrored, resized.
+"""Decoded frames to RGB arrays: rotated upright, cropped, mirrored, resized.
 
 What is cut away is never converted. All of it happens in FFmpeg's own filters, on the few bytes a
 pixel has in the codec's colors, and outside of Python's lock.

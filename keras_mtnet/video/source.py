@@ -1,4 +1,4 @@
-"""A video: its frames by their numbers, wherever they come from."""
+"""The interface of all videos: frames by their numbers."""
 
 import abc
 import contextlib

@@ -1,4 +1,4 @@
-"""Frames of video files: in presentation order, and no more than were asked for.
+"""Frames of video files, in presentation order; only those asked for are converted.
 
 A read begins at the last keyframe before the frames asked for and knows each frame by its time, so
 a late window costs no more than an early one. This holds only as far as the file's own index and

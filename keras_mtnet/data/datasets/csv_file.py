@@ -1,4 +1,4 @@
-"""A list of one's own: CSV with the columns `path,label` and, if wanted, `start,end` in seconds.
+"""A list of your own: CSV with the columns `path,label` and optionally `start,end` in seconds.
 
 `annotations` is a folder with `train.csv` and `val.csv`, `test.csv` or both, or one file, of which
 a share is kept for validation. Columns are separated by commas, semicolons or tabs. Paths are below

@@ -1,4 +1,4 @@
-"""What a packed set holds, as JSON: a `Shard` each, and all of them as a `PackedSet`."""
+"""The contents of a packed set, as JSON: a `Shard` each, and all of them as a `PackedSet`."""
 
 import dataclasses
 import json
