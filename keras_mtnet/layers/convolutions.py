@@ -76,7 +76,8 @@ class ClipConv3D(keras.layers.Conv3D):
     """A `keras.layers.Conv3D` that does not work on padding, and is right in bfloat16 on CPUs.
 
     On an axis of length 1, only the center of the kernel meets the clip: a 3x3x3 convolution of
-    one frame is a 2-D one, which reads a third of the kernel.
+    one frame is a 2-D one, which reads a third of the kernel. A kernel of one frame convolves all
+    frames by a 2-D convolution, too, whose gradients take less time.
 
     oneDNN's bfloat16 gradient of the kernel is wrong where no window lies wholly inside the clip
     along an axis, as of 3 frames in a clip of 2. There, and where sizes are unknown, the clip is
@@ -102,13 +103,10 @@ class ClipConv3D(keras.layers.Conv3D):
         ]
         if 1 in lengths:
             kernel = kernel[tuple(spans)]
-        if lengths[0] == 1:
-            frame = ops.reshape(inputs, (-1, *ops.shape(inputs)[2:]))
-            return ops.expand_dims(ops.conv(frame, kernel[0], self.strides[1:], "same"), 1)
         if self._must_be_padded(inputs, kernel):
             padded = ops.pad(inputs, [[0, 0], *self._padding(inputs, kernel), [0, 0]])
-            return ops.conv(padded, kernel, list(self.strides), "valid")
-        return super().convolution_op(inputs, kernel)
+            return _convolve(padded, kernel, self.strides, "valid")
+        return _convolve(inputs, kernel, self.strides, "same")
 
     @staticmethod
     def _must_be_padded(x: Any, kernel: Any) -> bool:
@@ -157,7 +155,20 @@ class CenteredConv3D(ClipConv3D):
             return super().convolution_op(inputs, kernel)
         ends = [[size // 2, size // 2] for size in self.kernel_size]
         padded = ops.pad(inputs, [[0, 0], *ends, [0, 0]])
-        return ops.conv(padded, kernel, list(self.strides), "valid")
+        return _convolve(padded, kernel, self.strides, "valid")
+
+
+def _convolve(x: Any, kernel: Any, strides: Sequence[int], padding: str) -> Any:
+    """A 3-D convolution; where frames do not meet, a 2-D one of all of them.
+
+    Results are the same, and as fast; oneDNN's gradients take a half or a third of the time.
+    """
+    if kernel.shape[0] > 1 or (strides[0] > 1 and x.shape[1] != 1):
+        return ops.conv(x, kernel, list(strides), padding)
+    shape = x.shape if None not in x.shape[1:] else ops.shape(x)
+    frames = ops.reshape(x, (-1, *shape[2:]))
+    y = ops.conv(frames, kernel[0], list(strides[1:]), padding)
+    return ops.reshape(y, (-1, shape[1], *ops.shape(y)[1:]))
 
 
 def matmul_last(x: Any, matrix: Any) -> Any:

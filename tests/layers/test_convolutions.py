@@ -86,12 +86,13 @@ def test_temporal_depthwise_gradient():
 
 @pytest.mark.parametrize("sizes", [(4, 8, 8), (5, 7, 9)])
 @pytest.mark.parametrize("strides", [1, 2, (1, 2, 2)])
-def test_centered_convolution(sizes, strides):
+@pytest.mark.parametrize("kernel", [3, (1, 3, 3)])
+def test_centered_convolution(sizes, strides, kernel):
     """Windows are centered on every stride-th position from the first: a dense result, skipped."""
-    conv = CenteredConv3D(3, 3, strides=strides, use_bias=False)
+    conv = CenteredConv3D(3, kernel, strides=strides, use_bias=False)
     x = clip(2, *sizes, 4)
     y = np.asarray(conv(x))
-    dense = CenteredConv3D(3, 3, use_bias=False)
+    dense = keras.layers.Conv3D(3, kernel, padding="same", use_bias=False)
     dense.build(x.shape)
     dense.kernel.assign(conv.kernel)
     t, h, w = conv.strides
