@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 import keras_mtnet as mt
-from keras_mtnet.models.builder import CLIPS
+from keras_mtnet.models.builder import default_clip
 from keras_mtnet.weights.torch import from_state_dict
 
 REFERENCES = Path()
@@ -70,6 +70,17 @@ def authors(name: str) -> torch.nn.Module:
     return getattr(module("SRTG", "network.srtg_resnet"), f"r3d_{name[9:]}")()
 
 
+@reference("MFNet")
+def mfnet(_: str) -> torch.nn.Module:
+    """Averages over all positions, where the original takes clips of 16 x 224 x 224 alone."""
+    torch.nn.init.xavier_uniform = torch.nn.init.xavier_uniform_  # its name before PyTorch 1.0
+    network = module("MFNet/network", "mfnet_3d").MFNET_3D(CLASSES)
+    *body, _, classifier = network.children()
+    head = (torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), classifier)
+    network.forward = torch.nn.Sequential(*body, *head).forward
+    return network
+
+
 # --- Comparison -------------------------------------------------------------------------------
 
 
@@ -107,7 +118,7 @@ def compare(name: str) -> None:
     from_state_dict(ours, state, next(iter(ours.torch_keys.values())))
     theirs = theirs.double()
     normalization = ours.get_layer("normalization")
-    frames, size = CLIPS[name]
+    frames, size = default_clip(name)
     found = []
     for shape in ((frames, size, size), (frames - 3, size - 15, size + 9)):
         batch = clip(*shape)

@@ -37,6 +37,7 @@ _NAMES = {
     "models": (
         "I3D",
         "MC3_18",
+        "MFNet",
         "MTNet",
         "MTNetL",
         "MTNetM",

@@ -4,6 +4,7 @@ import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
 
 from keras_mtnet.models.builder import build
 from keras_mtnet.models.i3d import I3D
+from keras_mtnet.models.mfnet import MFNet
 from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
 from keras_mtnet.models.preprocessing import decode_predictions, preprocess_input
 from keras_mtnet.models.resnet3d import (
@@ -22,6 +23,7 @@ __all__ = [
     "I3D",
     "MC3_18",
     "R3D18",
+    "MFNet",
     "MTNet",
     "MTNetL",
     "MTNetM",

@@ -12,6 +12,7 @@ from keras_mtnet.layers import (
     TripletCosineSelection,
 )
 from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.grouped_conv3d import GroupedConv3D
 from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool
 
 SYNCHRONIZED = keras.backend.backend() == "tensorflow"  # Keras has it for no other backend
@@ -32,6 +33,7 @@ LAYERS = {
         {"kernel_size": 3, "kernel_initializer": "he_normal", "use_bias": True},
     ),
     "pointwise": (PointwiseConv3D, {"filters": 6, "strides": (2, 1, 2), "padding": "same"}),
+    "grouped": (GroupedConv3D, {"filters": 12, "kernel_size": (1, 3, 3), "groups": 4}),
     "mt_conv": (MTConv, {"filters": 8, "ratio": 0.5}),
     "mt_conv_strided": (
         MTConv,
