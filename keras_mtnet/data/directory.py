@@ -59,7 +59,7 @@ def video_dataset_from_directory(
         validation_split: share of the videos kept for validation, None for no split.
         subset: `"training"`, `"validation"`, or `"both"` for a pair.
         follow_links: look into folders below the class folders that are symbolic links.
-        verbose: print how many files there are.
+        verbose: print how many files there are, and what decided which are for validation.
         frames: frames in a clip.
         stride: distance between neighboring frames of a clip.
         fps: as for `clips`.
@@ -131,6 +131,7 @@ def video_dataset_from_directory(
             + f" belonging to {len(everything.class_names)} classes" * (labels is not None)
             + ".",
             *(f"Using {len(videos)} files for {name}." for name, videos in found.items() if name),
+            *{f"Split: {videos.rule}." for name, videos in found.items() if name and videos.rule},
             sep="\n",
         )
     sets = tuple(

@@ -40,6 +40,8 @@ def test_shares_for_training_and_validation(folder, capsys):
         "Found 48 files belonging to 8 classes.",
         "Using 32 files for training.",
         "Using 16 files for validation.",
+        "Split: 48 of 48 files are grouped by their names: 3 groups, of which 1 with 33% of the "
+        "files are for validation.",
     ]
     assert len(train) == 7 and len(labels(train)) == 35  # in full batches
     assert len(valid) == 4 and labels(valid) == [label for label in range(8) for _ in range(2)]
