@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 import keras_mtnet as mt
+from keras_mtnet.models import x3d
 from keras_mtnet.models.builder import default_clip
 from keras_mtnet.weights.torch import from_state_dict
 
@@ -78,6 +79,17 @@ def mfnet(_: str) -> torch.nn.Module:
     *body, _, classifier = network.children()
     head = (torch.nn.AdaptiveAvgPool3d(1), torch.nn.Flatten(), classifier)
     network.forward = torch.nn.Sequential(*body, *head).forward
+    return network
+
+
+@reference("X3DXS", "X3DS", "X3DM", "X3DL", "X3DXL")
+def pytorchvideo_x3d(name: str) -> torch.nn.Module:
+    from pytorchvideo.models.x3d import create_x3d
+
+    size = x3d.SIZES[name]
+    factors = {"width_factor": size.width, "depth_factor": size.depth}
+    network = create_x3d(head_activation=None, **factors)
+    network.blocks[-1].pool.pool = torch.nn.AdaptiveAvgPool3d(1)  # for clips of any size
     return network
 
 

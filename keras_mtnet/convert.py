@@ -40,7 +40,8 @@ def convert_weights(
             or the name of a preset, as `"hacs"`.
         model: name of the builder, as `"MTNetM"`.
         weights: the preset that the checkpoint belongs to. None means the only one of the model,
-            or, with `output`, a checkpoint of your own training.
+            the one whose checkpoint has this file's name, or, with `output`, a checkpoint of your
+            own training.
         output: file to write. None, for the checkpoint of a preset, writes where
             `weights="hacs"` finds it.
         **options: arguments of the builder, as `variant="released"`; those of the preset by
@@ -72,6 +73,8 @@ def _from_published(
     known = list_presets(model)
     if weights is not None:
         known = PresetTable([find(model, weights)])
+    elif len(named := [row for row in known if Path(row.checkpoint).name == source.name]) == 1:
+        known = PresetTable(named)
     if output is None and len(known) != 1:
         names = ", ".join(repr(preset.weights) for preset in known) or "none"
         raise ValueError(
@@ -83,6 +86,7 @@ def _from_published(
     if not target.name.endswith(".weights.h5"):
         raise ValueError(f"output must end in .weights.h5. Received: output={str(target)!r}")
     state = read_published(source)
+    options = {**(preset.options if preset else {}), **options}
     network = _network(model, preset.classes if preset else 1, options)
     if "pytorch-i3d" in network.torch_keys:
         state = adapt_state(state)
@@ -111,6 +115,7 @@ def _to_torch(
             f"output={output}"
         )
     preset = lookup(model, source)
+    options = {**(preset.options if preset else {}), **options}
     network = _network(model, preset.classes if preset else stored_classes(source), options)
     load_weights(network, preset or source)
     rules = next(iter(network.torch_keys.values()))

@@ -10,7 +10,9 @@ BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
 
-def batch_norm(name: str, synchronized: bool, dtype: Any) -> keras.layers.BatchNormalization:
+def batch_norm(
+    name: str, synchronized: bool, dtype: Any, gamma_initializer: Any = "ones"
+) -> keras.layers.BatchNormalization:
     """A batch normalization with the momentum and epsilon of MTNets.
 
     Args:
@@ -18,6 +20,8 @@ def batch_norm(name: str, synchronized: bool, dtype: Any) -> keras.layers.BatchN
         synchronized: whether statistics are computed over all replicas of a `tf.distribute`
             strategy.
         dtype: policy of the layer.
+        gamma_initializer: of the scale; zeros in the last normalization of a residual branch
+            start training with the identity.
 
     Example:
 
@@ -27,6 +31,7 @@ def batch_norm(name: str, synchronized: bool, dtype: Any) -> keras.layers.BatchN
     return keras.layers.BatchNormalization(
         momentum=BN_MOMENTUM,
         epsilon=BN_EPSILON,
+        gamma_initializer=gamma_initializer,
         synchronized=synchronized,
         dtype=dtype,
         name=name,

@@ -18,11 +18,17 @@ from keras_mtnet.models.resnet3d import (
     ResNet3D101,
 )
 from keras_mtnet.models.video_model import VideoModel, clip_spec_of, feature_extractor, load_model
+from keras_mtnet.models.x3d import X3DL, X3DM, X3DS, X3DXL, X3DXS
 
 __all__ = [
     "I3D",
     "MC3_18",
     "R3D18",
+    "X3DL",
+    "X3DM",
+    "X3DS",
+    "X3DXL",
+    "X3DXS",
     "MFNet",
     "MTNet",
     "MTNetL",

@@ -13,23 +13,23 @@ def only_rules(network):
     return rules
 
 
-def check_figures(network, clip, params, macs, names):
+def check_figures(network, clip, params, macs, names, rules=None):
     """Parameters, multiply-adds, and the names and shapes of the tensors of the state dict."""
     assert sum(np.prod(weight.shape) for weight in network.trainable_weights) == params
     assert mt.count_costs(network, (*clip, 3)).macs == pytest.approx(macs, rel=0.001)
-    assert digest(to_state_dict(network, only_rules(network))) == names
+    assert digest(to_state_dict(network, rules or only_rules(network))) == names
 
 
-def randomize(network):
+def randomize(network, rules=None):
     """Gives a network, which is to have logits, the weights of `random_state`."""
-    rules = only_rules(network)
+    rules = rules or only_rules(network)
     shapes = {name: value.shape for name, value in to_state_dict(network, rules).items()}
     from_state_dict(network, random_state(shapes), rules)
 
 
-def check_logits(network, clips, stored, name):
+def check_logits(network, clips, stored, name, rules=None):
     """Logits of a network with random weights on random clips of each shape."""
-    randomize(network)
+    randomize(network, rules)
     for clip, shape in clips.items():
         expected = stored[f"{name}_{clip}"]
         logits = np.asarray(network(random_clip(*shape), training=False))
