@@ -34,7 +34,15 @@ __all__ = [*_NAMES]
 
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
-        return getattr(importlib.import_module(f"keras_mtnet.{_NAMES[name]}"), name)
+        try:
+            return getattr(importlib.import_module(f"keras_mtnet.{_NAMES[name]}"), name)
+        except ModuleNotFoundError as error:
+            if error.name != "tensorflow":
+                raise
+            raise ImportError(
+                f"keras_mtnet.data.{name} needs TensorFlow, which is not installed. Without it, "
+                "keras_mtnet.data.ClipSequence gives the same clips."
+            ) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from absl import logging
 from keras import ops
 
 from keras_mtnet.clip_spec import ClipSpec
@@ -41,6 +43,8 @@ class ClipNormalization(keras.layers.Layer):
     >>> float(layer(keras.ops.full((1, 1, 1, 1, 3), 255, "uint8"))[0, 0, 0, 0, 0])
     1.0
     """
+
+    _looks = 3  # batches that are still to be looked at
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class ClipNormalization(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         check_not_empty(x, "ClipNormalization")
+        self.check_range(x)
         x = ops.cast(x, "float64" if self.compute_dtype == "float64" else "float32")
         if self.channel_order == "bgr":
             x = ops.flip(x, axis=-1)
@@ -91,6 +96,29 @@ class ClipNormalization(keras.layers.Layer):
             shift = [m / s for m, s in zip(self.mean, self.std, strict=True)]
             x = x * ops.convert_to_tensor(scale, x.dtype) - ops.convert_to_tensor(shift, x.dtype)
         return ops.cast(x, self.compute_dtype)
+
+    def check_range(self, x: Any) -> None:
+        """Warns, once, of float clips that look as if they were scaled to 0..1 already.
+
+        Only arrays and eager tensors are looked at, and of those the first clip. Shares of one tell
+        scaled clips from very dark ones.
+        """
+        eager = type(x).__name__ in ("ndarray", "EagerTensor", "ArrayImpl")
+        if self.mean is None or not self._looks or not eager:
+            return
+        first = np.asarray(x[:1])
+        if first.dtype.kind != "f" or not first.size:
+            return
+        self._looks -= 1
+        low, high = float(first.min()), float(first.max())
+        if 0 <= low and high <= 1 and (first % 1).any():
+            self._looks = 0
+            logging.warning(
+                "The values of the first clip lie between %.3g and %.3g. The network takes RGB "
+                "from 0 to 255 and normalizes inside: give it clips as they are decoded, or build "
+                "it with include_preprocessing=False for clips that are normalized already.",
+                *(low, high),
+            )
 
     def get_config(self) -> dict[str, Any]:
         return {

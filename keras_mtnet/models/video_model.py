@@ -9,8 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
-import numpy as np
-from absl import logging
 
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.layers.clip_normalization import ClipNormalization
@@ -28,7 +26,6 @@ class VideoModel(keras.Model):
 
     training_data: Any = None
     torch_keys: Mapping[str, Any] = MappingProxyType({})
-    _range_checked = False
 
     @property
     def clip_spec(self) -> ClipSpec:
@@ -96,22 +93,11 @@ class VideoModel(keras.Model):
     def _check_range(self, x: Any) -> None:
         """Warns, once, of float clips that look as if they were scaled to 0..1 already.
 
-        Only arrays and eager tensors are looked at, and of those the first clip.
+        The layer looks at what it is called with, too. In a graph it cannot, so this comes first.
         """
-        if self._range_checked or type(x).__name__ not in ("ndarray", "EagerTensor", "ArrayImpl"):
-            return
-        layer, first = _normalization(self), np.asarray(x[:1])
-        if layer is None or layer.mean is None or first.dtype.kind != "f" or not first.size:
-            return
-        object.__setattr__(self, "_range_checked", True)
-        low, high = float(first.min()), float(first.max())
-        if 0 <= low and 0 < high <= 1:
-            logging.warning(
-                "The values of the first clip lie between %.3g and %.3g. %s takes RGB from 0 to "
-                "255 and normalizes inside: give it clips as they are decoded, or build it with "
-                "include_preprocessing=False for clips that are normalized already.",
-                *(low, high, self.name),
-            )
+        layer = _normalization(self)
+        if layer is not None:
+            layer.check_range(x)
 
 
 def clip_spec_of(model: keras.Model) -> ClipSpec:

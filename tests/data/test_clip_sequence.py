@@ -174,6 +174,20 @@ assert "tensorflow" not in sys.modules
 '''
 
 
+def test_what_needs_tensorflow_says_so():
+    script = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "import keras_mtnet.data as data\n"
+        "for name in ('clips', 'views', 'video_dataset_from_directory'):\n"
+        "    try: getattr(data, name)\n"
+        "    except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3 and all("needs TensorFlow" in line for line in lines), done.stderr
+    assert "ClipSequence" in lines[0]
+
+
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_fit_without_tensorflow(drawn, tmp_path, backend):
     if importlib.util.find_spec(backend) is None:

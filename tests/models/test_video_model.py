@@ -101,6 +101,19 @@ def test_warns_once_of_scaled_clips(model, caplog, call):
     assert "between 0.0" in record.getMessage() and "0 to 255" in record.getMessage()
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_warns_of_a_network_that_scales_its_own_input(model, caplog, nested):
+    inputs = keras.Input((2, 8, 8, 3))
+    scaled = keras.layers.Rescaling(1 / 255)(inputs)
+    x = model(scaled) if nested else mt.layers.ClipNormalization((0.5,) * 3, (0.5,) * 3)(scaled)
+    whole = keras.Model(inputs, x)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        for _ in range(3):
+            whole(np.random.default_rng(0).integers(0, 256, (1, 2, 8, 8, 3), "uint8"))
+    (record,) = (each for each in caplog.records if each.name == "absl")
+    assert "include_preprocessing=False" in record.getMessage()
+
+
 @pytest.mark.parametrize("clips", [small() * 255, small() - 0.5, np.zeros((1, 2, 8, 8, 3), "f4")])
 def test_does_not_warn_of_others(model, caplog, clips):
     with caplog.at_level(logging.WARNING, logger="absl"):
