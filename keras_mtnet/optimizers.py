@@ -151,14 +151,15 @@ def _pairs(name: str, given: Any, number: Callable) -> tuple[tuple[str, Any], ..
     """Pairs of a pattern and a number of at least 0, checked."""
     try:
         pairs = tuple((re.compile(pattern).pattern, number(value)) for pattern, value in given)
-        if all(value >= 0 for _, value in pairs):
-            return pairs
+        right = all(value >= 0 for _, value in pairs)
     except (TypeError, ValueError, re.error):
-        pass
-    raise ValueError(
-        f"{name} must be pairs of a regular expression and a number of at least 0. "
-        f"Received: {name}={given!r}"
-    )
+        right = False
+    if not right:
+        raise ValueError(
+            f"{name} must be pairs of a regular expression and a number of at least 0. "
+            f"Received: {name}={given!r}"
+        )
+    return pairs
 
 
 def _first_fit(pairs: Sequence[tuple[str, Any]], path: str, otherwise: Any) -> Any:
