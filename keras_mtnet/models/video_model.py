@@ -119,7 +119,8 @@ def _normalization(model: keras.Model) -> ClipNormalization | None:
     for layer in model.layers:
         if isinstance(layer, ClipNormalization):
             return layer
-        if isinstance(layer, keras.Model) and (found := _normalization(layer)) is not None:
+        found = _normalization(layer) if isinstance(layer, keras.Model) else None
+        if found is not None:  # without an assignment in it, which AutoGraph cannot read
             return found
     return None
 
