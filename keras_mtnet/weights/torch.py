@@ -152,7 +152,10 @@ def _safetensors() -> Any:
 
 @dataclass(frozen=True)
 class _Slot:
-    """One tensor of a state dict, and the Keras variable, or its row, with the same numbers."""
+    """One tensor of a state dict, and the Keras variable with the same numbers.
+
+    Biases of a recurrent layer are two tensors there: `row` 0 and 1 of the variable, or its parts.
+    """
 
     key: str
     variable: Any
@@ -160,7 +163,10 @@ class _Slot:
     row: int | None = None
 
     def to_torch(self, value: np.ndarray) -> np.ndarray:
-        value = value if self.row is None else value[self.row]
+        if self.row is not None and value.ndim > 1:
+            value = value[self.row]
+        elif self.row == 1:  # Keras' LSTM has one bias, PyTorch's the sum of two
+            value = np.zeros_like(value)
         if self.layout in ("gates", "gates_bias"):
             value = _swap_gates(value)
         if self.layout == "conv_kernel":
@@ -205,11 +211,14 @@ def _slots(model: keras.Model, rules: Rules) -> Iterator[_Slot]:
         layer, leaf = int(recurrent[1]) - 1, recurrent[2]
         prefix = key.partition(".recurrence")[0]
         if leaf == "bias":
-            yield _Slot(f"{prefix}.bias_ih_l{layer}", variable, "gates_bias", 0)
-            yield _Slot(f"{prefix}.bias_hh_l{layer}", variable, "gates_bias", 1)
+            layout = "gates_bias" if len(variable.shape) > 1 else "matrix"
+            yield _Slot(f"{prefix}.bias_ih_l{layer}", variable, layout, 0)
+            yield _Slot(f"{prefix}.bias_hh_l{layer}", variable, layout, 1)
         else:
             kind = "ih" if leaf == "kernel" else "hh"
-            yield _Slot(f"{prefix}.weight_{kind}_l{layer}", variable, "gates")
+            is_gru = variable.shape[1] == 3 * variable.shape[0]
+            layout = "gates" if is_gru else "matrix"  # gates of LSTMs are in the same order
+            yield _Slot(f"{prefix}.weight_{kind}_l{layer}", variable, layout)
 
 
 def _key(path: str, rules: Rules) -> str:
@@ -290,15 +299,16 @@ def from_state_dict(model: keras.Model, state: StateDict, rules: Rules) -> None:
         if not key.endswith(f".{COUNTER}") and not (key in scales and (value == 1).all())
     }
     _compare(model.name, {slot.key: slot.shape for slot in slots}, given)
-    rows: dict[int, list[np.ndarray]] = {}
+    first = np.empty(0)
     for slot in slots:
         value = slot.to_keras(given[slot.key].astype("float32"))
         if slot.row is None:
             slot.variable.assign(value)
-            continue
-        rows.setdefault(id(slot.variable), []).append(value)
-        if len(rows[id(slot.variable)]) == slot.variable.shape[0]:
-            slot.variable.assign(np.stack(rows.pop(id(slot.variable))))
+        elif slot.row == 0:
+            first = value
+        else:
+            both = np.stack([first, value])
+            slot.variable.assign(both if len(slot.variable.shape) > 1 else both.sum(0))
 
 
 def _compare(model: str, expected: dict[str, tuple[int, ...]], given: StateDict) -> None:
