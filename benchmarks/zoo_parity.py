@@ -11,8 +11,10 @@ clip and at one of odd sizes. Printed is the largest difference over the largest
 import argparse
 import importlib
 import os
+import re
 import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,21 +56,45 @@ def module(folder: str, name: str) -> Any:
 # --- Families ---------------------------------------------------------------------------------
 
 
-@reference("R3D18", "MC3_18")
-def torchvision_resnet(name: str) -> torch.nn.Module:
+@reference("R3D18", "MC3_18", "R2Plus1D18", "S3D")
+def of_torchvision(name: str) -> torch.nn.Module:
     from torchvision.models import video
 
-    return {"R3D18": video.r3d_18, "MC3_18": video.mc3_18}[name]()
+    known = {"R3D18": "r3d_18", "MC3_18": "mc3_18", "R2Plus1D18": "r2plus1d_18", "S3D": "s3d"}
+    return getattr(video, known[name])()
 
 
 @reference("ResNet3D18", "ResNet3D34", "ResNet3D50", "ResNet3D101")
-def hara(name: str) -> torch.nn.Module:
+def of_hara(name: str) -> torch.nn.Module:
     return module("3D-ResNets", "models.resnet").generate_model(int(name[8:]), n_classes=CLASSES)
 
 
-@reference("NarrowR3D50", "NarrowR3D101")
-def authors(name: str) -> torch.nn.Module:
-    return getattr(module("SRTG", "network.srtg_resnet"), f"r3d_{name[9:]}")()
+@reference("R2Plus1D34")
+def of_vmz(_: str) -> torch.nn.Module:
+    vmz = types.ModuleType("vmz")  # its own __init__ imports more than models
+    vmz.__path__ = [str(REFERENCES / "VMZ/pt/vmz")]
+    sys.modules["vmz"] = vmz
+    return importlib.import_module("vmz.models.r2plus1d").r2plus1d_34()
+
+
+@reference("R2Plus1D50")
+def of_pytorchvideo(_: str) -> torch.nn.Module:
+    from pytorchvideo.models.r2plus1d import create_r2plus1d
+
+    network = create_r2plus1d(head_activation=None)
+    network.blocks[5].pool = torch.nn.AdaptiveAvgPool3d(1)
+    return network
+
+
+@reference(
+    *("NarrowR3D50", "NarrowR3D101", "NarrowR2Plus1D50", "NarrowR2Plus1D101"),
+    *("SRTGR3D34", "SRTGR3D50", "SRTGR3D101"),
+    *("SRTGR2Plus1D34", "SRTGR2Plus1D50", "SRTGR2Plus1D101"),
+)
+def of_the_authors(name: str) -> torch.nn.Module:
+    known = re.sub(r"(R3D|R2Plus1D)(\d+)$", r"_\1_\2", name).lower()
+    known = known.removeprefix("narrow_")
+    return getattr(module("SRTG", "network.srtg_resnet"), known)()
 
 
 @reference("MFNet")

@@ -7,6 +7,13 @@ from keras_mtnet.models.i3d import I3D
 from keras_mtnet.models.mfnet import MFNet
 from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
 from keras_mtnet.models.preprocessing import decode_predictions, preprocess_input
+from keras_mtnet.models.r2plus1d import (
+    NarrowR2Plus1D50,
+    NarrowR2Plus1D101,
+    R2Plus1D18,
+    R2Plus1D34,
+    R2Plus1D50,
+)
 from keras_mtnet.models.resnet3d import (
     MC3_18,
     R3D18,
@@ -17,6 +24,15 @@ from keras_mtnet.models.resnet3d import (
     ResNet3D50,
     ResNet3D101,
 )
+from keras_mtnet.models.s3d import S3D
+from keras_mtnet.models.srtg import (
+    SRTGR3D34,
+    SRTGR3D50,
+    SRTGR3D101,
+    SRTGR2Plus1D34,
+    SRTGR2Plus1D50,
+    SRTGR2Plus1D101,
+)
 from keras_mtnet.models.video_model import VideoModel, clip_spec_of, feature_extractor, load_model
 from keras_mtnet.models.x3d import X3DL, X3DM, X3DS, X3DXL, X3DXS
 
@@ -24,6 +40,10 @@ __all__ = [
     "I3D",
     "MC3_18",
     "R3D18",
+    "S3D",
+    "SRTGR3D34",
+    "SRTGR3D50",
+    "SRTGR3D101",
     "X3DL",
     "X3DM",
     "X3DS",
@@ -34,12 +54,20 @@ __all__ = [
     "MTNetL",
     "MTNetM",
     "MTNetS",
+    "NarrowR2Plus1D50",
+    "NarrowR2Plus1D101",
     "NarrowR3D50",
     "NarrowR3D101",
+    "R2Plus1D18",
+    "R2Plus1D34",
+    "R2Plus1D50",
     "ResNet3D18",
     "ResNet3D34",
     "ResNet3D50",
     "ResNet3D101",
+    "SRTGR2Plus1D34",
+    "SRTGR2Plus1D50",
+    "SRTGR2Plus1D101",
     "VideoModel",
     "build",
     "clip_spec_of",
