@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 import keras_mtnet as mt
-from keras_mtnet.models import x3d
+from keras_mtnet.models import csn, x3d
 from keras_mtnet.models.builder import default_clip
 from keras_mtnet.weights.torch import from_state_dict
 
@@ -117,6 +117,25 @@ def pytorchvideo_x3d(name: str) -> torch.nn.Module:
     network = create_x3d(head_activation=None, **factors)
     network.blocks[-1].pool.pool = torch.nn.AdaptiveAvgPool3d(1)  # for clips of any size
     return network
+
+
+@reference("IRCSN101")
+def pytorchvideo_csn(_: str) -> torch.nn.Module:
+    from pytorchvideo.models.csn import create_csn
+
+    network = create_csn(model_depth=101, stem_pool=torch.nn.MaxPool3d)
+    network.blocks[-1].pool = torch.nn.AdaptiveAvgPool3d(1)  # for clips of any size
+    return network
+
+
+@reference("IRCSN152", "IPCSN101", "IPCSN152")
+def vmz_csn(name: str) -> torch.nn.Module:
+    from torchvision.models.video.resnet import Bottleneck
+
+    size, utils = csn.SIZES[name], module("VMZ/pt/vmz/models", "utils")
+    conv = utils.IPConv3DDepthwise if size.preserved else utils.Conv3DDepthwise
+    parts = {"conv_makers": [conv] * 4, "layers": size.depths, "stem": utils.BasicStem_Pool}
+    return utils._generic_resnet("", block=Bottleneck, **parts)
 
 
 # --- Comparison -------------------------------------------------------------------------------

@@ -36,6 +36,10 @@ _NAMES = {
     "inference": ("evaluate_views", "predict_video"),
     "models": (
         "I3D",
+        "IPCSN101",
+        "IPCSN152",
+        "IRCSN101",
+        "IRCSN152",
         "MC3_18",
         "MFNet",
         "MTNet",

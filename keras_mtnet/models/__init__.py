@@ -3,6 +3,7 @@
 import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
 
 from keras_mtnet.models.builder import build
+from keras_mtnet.models.csn import IPCSN101, IPCSN152, IRCSN101, IRCSN152
 from keras_mtnet.models.i3d import I3D
 from keras_mtnet.models.mfnet import MFNet
 from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
@@ -38,6 +39,10 @@ from keras_mtnet.models.x3d import X3DL, X3DM, X3DS, X3DXL, X3DXS
 
 __all__ = [
     "I3D",
+    "IPCSN101",
+    "IPCSN152",
+    "IRCSN101",
+    "IRCSN152",
     "MC3_18",
     "R3D18",
     "S3D",
