@@ -42,7 +42,7 @@ def trained(drawn, tmp_path_factory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "32 videos of 8 classes, validated on 16" in done.stdout
     assert f"keras-mtnet evaluate --run {folder}" in done.stdout
-    assert "Traceback" not in done.stderr
+    assert done.stderr == ""  # no notes of TensorFlow, either
     return folder
 
 

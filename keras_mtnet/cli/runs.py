@@ -96,9 +96,9 @@ def _add_distill(commands: Any) -> None:
 
 def _distill(arguments: argparse.Namespace) -> None:
     with quiet_imports():
-        from keras_mtnet import training
         from keras_mtnet.data import read_split
         from keras_mtnet.models import build, load_model
+        from keras_mtnet.training import distill
     recipe = Recipe(**{k: v for k, v in vars(arguments).items() if k in _OF_DISTILL})
     videos = read_split(recipe.data, recipe.root, recipe.annotations, recipe.split, subset="train")
     if os.path.exists(arguments.teacher):
@@ -114,7 +114,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     )
     names = ("batch_size", "epochs", "stride", "fps", "augment", "flip", "seed", "checkpoint_steps")
     flags = ("learning_rate", "temperature", "feature_weight", "shrink")
-    path = training.distill(
+    path = distill(
         student,
         teacher,
         videos,
@@ -131,12 +131,12 @@ def _train(arguments: argparse.Namespace) -> None:
     if recipe.strategy == "multi_worker":
         os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it when it is imported
     with quiet_imports():
-        from keras_mtnet import training
+        from keras_mtnet.training import default_picture, dry_run, train
     if arguments.dry_run:
-        picture = arguments.picture or training.default_picture(recipe.output)
-        print(training.dry_run(recipe, picture, logical_cpus=arguments.logical_cpus))
+        picture = arguments.picture or default_picture(recipe.output)
+        print(dry_run(recipe, picture, logical_cpus=arguments.logical_cpus))
         return
-    run = training.train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
+    run = train(recipe, resume=arguments.resume, logical_cpus=arguments.logical_cpus)
     print(f"The run is in {run}. Evaluate it on several views per video:")
     print(f"  {PROGRAM} evaluate --run {run} --root {recipe.root}")
 

@@ -29,9 +29,14 @@ def plain_logs(news: bool = True) -> Iterator[None]:
     logger.setLevel("DEBUG" if debug else "INFO" if news else "WARNING")
     logger.propagate = False
     logger.addHandler(shown)
+    tensorflow = standard_logging.getLogger("tensorflow")
+    its_level = tensorflow.level
+    if not debug:
+        tensorflow.setLevel("WARNING")  # its news name temporary files
     try:
         yield
     finally:
+        tensorflow.setLevel(its_level)
         logger.removeHandler(shown)
         logger.propagate = propagate
         logger.setLevel(level)

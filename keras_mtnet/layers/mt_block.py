@@ -127,12 +127,11 @@ class MTBlock(Remat, keras.layers.Layer):
                 layers.append((self.shortcut_bn, shape))
         return layers
 
-    @property
     def conv_norms(
         self,
     ) -> list[tuple[keras.layers.Conv3D, keras.layers.BatchNormalization | None]]:
         """Each convolution with the normalization of its result, the shortcut's last."""
-        pairs = [pair for conv in self.convs for pair in conv.conv_norms]
+        pairs = [pair for conv in self.convs for pair in conv.conv_norms()]
         if self.shortcut_conv is not None:
             pairs.append((self.shortcut_conv, self.shortcut_bn))
         return pairs
@@ -145,7 +144,7 @@ class MTBlock(Remat, keras.layers.Layer):
         check_not_empty(x, "MTBlock")
         if self._rematerializes(training):
             return self._call_again(x)
-        affines = fixed_affines([norm for _, norm in self.conv_norms], training)
+        affines = fixed_affines([norm for _, norm in self.conv_norms()], training)
         y = self.gate(self._convolve(x, affines, training))
         if self.shortcut_conv is not None:
             x = conv_norm(self.shortcut_conv, self.shortcut_bn, x, affines[-1])
@@ -160,7 +159,7 @@ class MTBlock(Remat, keras.layers.Layer):
             return x
         local, prolonged = ops.split(x, [first.local_channels], axis=-1)
         for conv in self.convs:
-            own = [next(following) for _ in conv.conv_norms]
+            own = [next(following) for _ in conv.conv_norms()]
             local, prolonged = conv._branches(local, prolonged, own, training)
         return ops.concatenate([local, prolonged], axis=-1)
 

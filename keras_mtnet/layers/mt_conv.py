@@ -184,7 +184,6 @@ class MTConv(keras.layers.Layer):
         n, *spans, _ = input_shape
         return (n, *map(strided, spans, self.strides), self.filters)
 
-    @property
     def conv_norms(
         self,
     ) -> list[tuple[keras.layers.Conv3D, keras.layers.BatchNormalization | None]]:
@@ -197,7 +196,7 @@ class MTConv(keras.layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         check_not_empty(x, "MTConv")
-        affines = fixed_affines([norm for _, norm in self.conv_norms], training)
+        affines = fixed_affines([norm for _, norm in self.conv_norms()], training)
         if not self.prolonged:
             return self._whole(x, affines)
         local, prolonged = ops.split(x, [self.local_channels], axis=-1)

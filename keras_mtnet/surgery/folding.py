@@ -65,7 +65,7 @@ def fuse(model: keras.Model) -> keras.Model:
                 found.weights[conv.name] = _folder(conv, layer)
             elif isinstance(layer, MTConv | MTBlock) and not layer.fused:
                 found.new[name] = _with(layer, fused=True)
-                found.changed[name] = f"with {len(layer.conv_norms)} normalizations"
+                found.changed[name] = f"with {len(layer.conv_norms())} normalizations"
                 found.weights[name] = _block_folder(layer)
             elif not has_graph(layer):
                 if any("moving_variance" in w.path for w in getattr(layer, "weights", ())):
@@ -122,7 +122,7 @@ def _block_folder(block: Any) -> Callable[[Any], None]:
         for weight in fused.weights:
             if weight.path in weights:
                 weight.assign(weights[weight.path])
-        for (conv, norm), (folded, _) in zip(block.conv_norms, fused.conv_norms, strict=True):
+        for (conv, norm), (folded, _) in zip(block.conv_norms(), fused.conv_norms(), strict=True):
             _folder(conv, norm)(folded)
 
     return fold

@@ -40,6 +40,19 @@ def test_keras_file_round_trip(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_no_property_holds_layers(name):
+    """Keras walks all attributes to save a layer: such a property would rearrange its files."""
+    layer = make(name)
+    own = [kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras_mtnet")]
+    properties = {
+        n for kind in own for n, value in vars(kind).items() if isinstance(value, property)
+    }
+    values = {n: getattr(layer, n) for n in properties}
+    held = (keras.Layer, list, tuple, dict, set)
+    assert [n for n, value in values.items() if isinstance(value, held)] == []
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_shapes(name):
     """`compute_output_shape` tells the shape of the result, for known, odd and unknown sizes."""
     layer = make(name)
