@@ -14,8 +14,9 @@ import argparse
 import sys
 from collections import defaultdict
 
+from check_convolutions import PASSES, TOLERANCES, Case, Result, check, convolutions_of
+
 import keras_mtnet as mt
-from keras_mtnet.check_convolutions import PASSES, TOLERANCES, Case, Result, check, convolutions_of
 
 CLIPS = ("16x224", "16x112", "8x80", "4x48", "3x40", "1x32")
 

@@ -18,7 +18,7 @@ LEVELS = (
     ("layers", "video"),
     ("data", "weights"),
     ("models",),
-    ("check_convolutions", "convert", "costs", "surgery"),
+    ("convert", "costs", "surgery"),
     ("callbacks", "evaluation", "explain", "inference", "optimizers", "plots", "scoring"),
     ("export", "report", "training"),
     ("cli",),

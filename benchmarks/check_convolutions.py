@@ -77,13 +77,6 @@ def convolutions_of(model: keras.Model, batch: int = 2) -> list[Case]:
     Args:
         model: a functional network with fixed frames, height and width.
         batch: clips.
-
-    Example:
-
-    >>> from keras_mtnet import MTNet
-    >>> model = MTNet((8,), (1,), input_shape=(8, 32, 32, 3))
-    >>> print(convolutions_of(model)[0])
-    Conv3D 1x3x3 strides 1x2x2 filters 24 on 2x8x32x32x3
     """
     cases: dict[str, Case] = {}
 
@@ -128,7 +121,7 @@ def check(
     todo = [(case, precision) for precision in precisions for case in cases]
     while todo:
         process = subprocess.run(
-            [sys.executable, "-m", __spec__.name],
+            [sys.executable, __file__],
             input="\n".join(json.dumps([c.layer, c.shape, precision]) for c, precision in todo),
             env={**os.environ, **FILLED_MEMORY, **BACKEND, **(environment or {})},
             capture_output=True,

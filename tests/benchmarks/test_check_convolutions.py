@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from check_convolutions import PASSES, TOLERANCES, Case, check, convolutions_of
 
 from keras_mtnet import MTNet
-from keras_mtnet.check_convolutions import PASSES, TOLERANCES, Case, check, convolutions_of
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 
 X86 = platform.machine() in ("x86_64", "AMD64") and platform.system() == "Linux"
