@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipDraws, ClipReader
 from keras_mtnet.video import VideoError
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
@@ -131,7 +132,7 @@ def damage_videos(root: str, output: str, count: int, seed: int, largest: int = 
 
 def read_clip(path: str, u: float) -> tuple[str, str]:
     """Reads a clip as training does: what came of it, and why."""
-    reader = ClipReader(FRAMES, STRIDE, SIZE)
+    reader = ClipReader(ClipSpec(FRAMES, STRIDE, SIZE))
     draws = dataclasses.replace(ClipDraws.draw(np.random.default_rng(0), FRAMES), start=u)
     try:
         reader.random_clip(path, draws)

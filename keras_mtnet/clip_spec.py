@@ -19,7 +19,8 @@ class ClipSpec:
 
     Attributes:
         frames: frames of a clip.
-        stride: distance between neighboring frames of a clip, in frames of the video.
+        stride: distance between neighboring frames of a clip, in frames of the video; None where
+            sampling is uniform.
         size: height and width of a clip in pixels.
         fps: rate, in frames per second, to which videos are resampled before frames are picked;
             None takes them at their own rate.
@@ -51,14 +52,13 @@ class ClipSpec:
             raise ValueError(
                 f"class_names must be a list of names. Received: class_names={self.class_names!r}"
             )
+        if self.sampling == "uniform":
+            object.__setattr__(self, "stride", None)
         if self.class_names is not None:
             object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
 
     def merge(self, **values: Any) -> "ClipSpec":
         """Fills in what is not known yet. Values of None say nothing.
-
-        Args:
-            **values: for any of the attributes.
 
         Raises:
             ValueError: where a given value contradicts a known one; it names both.

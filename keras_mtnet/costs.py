@@ -17,29 +17,18 @@ _NORMALIZATIONS = (keras.layers.BatchNormalization, keras.layers.LayerNormalizat
 
 @dataclass(frozen=True)
 class StageCosts:
-    """Costs of one stage, for one clip.
+    """Costs of one stage, for one clip."""
 
-    Attributes:
-        name: "stem", "stage1", ..., "head", or the layer's own name.
-        output_shape: without the batch; a tuple of them where streams stay apart.
-        params: weights, the moving statistics of batch normalization included.
-        macs: multiply-adds of convolutions, dense layers and recurrent matrix products.
-        activations: numbers those put out.
-    """
-
-    name: str
-    output_shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
-    params: int
-    macs: int
-    activations: int
+    name: str  # "stem", "stage1", ..., "head", or the layer's own name
+    output_shape: tuple[int, ...] | tuple[tuple[int, ...], ...]  # a tuple where streams stay apart
+    params: int  # the moving statistics of batch normalization included
+    macs: int  # multiply-adds of convolutions, dense layers and recurrent matrix products
+    activations: int  # numbers those put out
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs of a network for one clip: totals, and `stages` with those of each stage.
-
-    `str(costs)` is a table.
-    """
+    """Costs of a network for one clip; `str(costs)` is a table of its stages."""
 
     name: str
     input_shape: tuple[int, ...]

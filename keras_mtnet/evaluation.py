@@ -161,13 +161,9 @@ class Evaluation:
 def average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
     """Area under the precision-recall curve of one class, by steps.
 
-    Args:
-        truth: bool `(n,)`, at least one of them True.
-        scores: float `(n,)`; equal scores are found together.
+    `truth` is bool `(n,)`, at least one of them True, `scores` float `(n,)`; equal ones are found
+    together.
 
-    Example:
-
-    >>> import numpy as np
     >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
     0.8333333333333333
     """

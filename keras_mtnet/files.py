@@ -10,16 +10,11 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def write_beside(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a path beside `path` to write to, and renames it when the block ends well.
+    """Yields a new path beside `path` to write to, and renames it when the block ends well.
 
     Whoever reads `path`, even after a kill or on a full disk, finds the old file or the new one,
-    never a part. A folder may be written too, where none stands yet.
-
-    Args:
-        path: the file or folder to make. A file that stands there is replaced.
-
-    Yields:
-        A new path in the same folder, with the same ending, which does not exist yet.
+    never a part. A folder may be written too, where none stands yet. The new path has the same
+    ending.
     """
     path = Path(path)
     beside = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
@@ -51,14 +46,7 @@ def check_outside(output: str | os.PathLike, root: str | os.PathLike) -> None:
 
 
 def check_new_folder(path: str | os.PathLike, what: str) -> Path:
-    """Checks that a folder can be made, or is empty, without touching the disk.
-
-    Args:
-        path: the folder.
-        what: what it is for, for the message ("a run").
-
-    Returns:
-        The path.
+    """Checks that a folder for `what` ("a run") can be made or is empty, without touching the disk.
 
     Raises:
         FileExistsError: if something is there already.

@@ -48,11 +48,8 @@ def predict_video(
         top: how many classes to return.
         num_clips: clips spread uniformly over the video.
         num_crops: crops of each clip, spread along the longer side.
-        frames: frames of a clip. Like the five that follow, None takes it from `model.clip_spec`.
-        stride: distance between neighboring frames of a clip.
-        size: height and width of a clip in pixels.
-        fps: rate to which the video is resampled first.
-        sampling: `"window"` (frames at `stride`) or `"uniform"` (one from each equal part).
+        frames, stride, size, fps, sampling: the clips, as for `keras_mtnet.data.clips`. Like
+            `class_names`, None takes it from `model.clip_spec`.
         class_names: in label order; the labels' numbers if the model does not know them either.
         batch_size: views in the network at a time.
         activation: what the outputs need to become scores in [0, 1]: `"softmax"` or `"sigmoid"`
@@ -82,7 +79,7 @@ def predict_video(
     spec = _resolve(model, **given, class_names=class_names)
     if spec.class_names is not None:
         scorer.check_classes(spec.class_names)
-    views = _reader(spec).views(source, num_clips, num_crops)
+    views = ClipReader(spec).views(source, num_clips, num_crops)
     name = str(source) if isinstance(source, str | os.PathLike) else "the video"
     scores = _mean_scores(scorer, views, name)
     return decode_predictions(scores[None], top, spec.class_names)[0]
@@ -148,7 +145,7 @@ def evaluate_views(
     given = {"frames": frames, "stride": stride, "size": size, "fps": fps, "sampling": sampling}
     spec = _resolve(model, **given, class_names=videos.class_names)
     scorer.check_classes(videos.class_names)
-    reader, failed = _reader(spec), {}
+    reader, failed = ClipReader(spec), {}
     found: list[tuple[Video, np.ndarray]] = []
     shown = int(verbose and sys.stdout.isatty())
     bar = keras.utils.Progbar(len(videos), unit_name="video", verbose=shown)
@@ -205,12 +202,6 @@ def _resolve(model: keras.Model, **given: Any) -> ClipSpec:
             "model.clip_spec."
         )
     return spec
-
-
-def _reader(spec: ClipSpec) -> ClipReader:
-    assert spec.frames is not None and spec.size is not None  # _resolve saw to it
-    sampling = spec.sampling or "window"
-    return ClipReader(spec.frames, spec.stride or 1, spec.size, spec.fps, sampling)
 
 
 def _mean_scores(scorer: Scorer, views: np.ndarray, name: str) -> np.ndarray:

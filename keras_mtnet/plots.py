@@ -1,6 +1,12 @@
 """Pictures: learning curves, schedule, confusion matrix, clip strip, prediction.
 
-They need matplotlib, the extra `keras-mtnet[plots]`. The ending of `path` chooses the format.
+Each function writes one to a path, whose ending chooses the format. They need matplotlib, the extra
+`keras-mtnet[plots]`, and raise ImportError without it.
+
+>>> import tempfile
+>>> from keras_mtnet import plots
+>>> with tempfile.TemporaryDirectory() as folder:
+...     plots.confusion_matrix([[5, 1], [0, 6]], ["jump", "run"], folder + "/confusion.png")
 """
 
 import contextlib
@@ -37,34 +43,15 @@ _LONGEST_NAME = 40
 
 
 def available() -> bool:
-    """Tells whether matplotlib is installed.
-
-    Example:
-
-    >>> from keras_mtnet import plots
-    >>> plots.available() in (True, False)
-    True
-    """
+    """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
     """Draws loss and accuracy of training and validation over the epochs.
 
-    Args:
-        rows: one mapping per epoch with `epoch`, `loss`, `accuracy` and, if there was a
-            validation, `val_loss` and `val_accuracy`: the rows of a run's `history.csv`.
-        path: the picture to write.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
-
-    Example:
-
-    >>> import tempfile
-    >>> from keras_mtnet import plots
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     plots.learning_curves([{"epoch": 1, "loss": 1.0, "accuracy": 0.5}], folder + "/a.png")
+    `rows` are one mapping per epoch with `epoch`, `loss`, `accuracy` and, if there was a
+    validation, `val_loss` and `val_accuracy`: the rows of a run's `history.csv`.
     """
     epochs = [row["epoch"] for row in rows]
     marker = "o" if len(rows) < 25 else None
@@ -89,14 +76,7 @@ def learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike
 def schedule(rates: Sequence[float], epochs: Sequence[Any], path: str | os.PathLike) -> None:
     """Draws the learning rate of every step, and below it the batches that the steps take.
 
-    Args:
-        rates: one per step.
-        epochs: each with `first_step`, `steps`, `batch_size`, `frames` and `size`: the
-            result of `keras_mtnet.training.plan.plan`.
-        path: the picture to write.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
+    `epochs` are the result of `keras_mtnet.training.plan.plan`.
     """
     edges = [*(epoch.first_step for epoch in epochs), epochs[-1].first_step + epochs[-1].steps]
     sizes = [epoch.batch_size for epoch in epochs]
@@ -124,23 +104,9 @@ def schedule(rates: Sequence[float], epochs: Sequence[Any], path: str | os.PathL
 def confusion_matrix(
     matrix: np.ndarray, class_names: Sequence[str], path: str | os.PathLike, title: str = ""
 ) -> None:
-    """Draws a confusion matrix, true classes down and predicted classes across.
+    """Draws counts `(classes, classes)`, true classes down and predicted classes across.
 
-    Args:
-        matrix: counts `(classes, classes)`.
-        class_names: in label order.
-        path: the picture to write.
-        title: above the picture; how many videos are right by default.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
-
-    Example:
-
-    >>> import tempfile
-    >>> from keras_mtnet import plots
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     plots.confusion_matrix([[5, 1], [0, 6]], ["jump", "run"], folder + "/confusion.png")
+    The title says how many videos are right by default.
     """
     matrix, classes = np.asarray(matrix), len(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -172,24 +138,9 @@ def confusion_matrix(
 def clip_strip(
     frames: np.ndarray, kept: Sequence[int], path: str | os.PathLike, title: str = ""
 ) -> None:
-    """Draws the frames of a clip side by side and marks those that were kept.
+    """Draws the frames of a clip, uint8 RGB `(T, H, W, 3)`, side by side and marks those of `kept`.
 
-    Args:
-        frames: uint8 RGB `(T, H, W, 3)`.
-        kept: indices of the frames to mark, e.g. those that `TripletCosineSelection` keeps.
-        path: the picture to write.
-        title: above the strip.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
-
-    Example:
-
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from keras_mtnet import plots
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     plots.clip_strip(np.zeros((4, 8, 8, 3), "uint8"), [1, 3], folder + "/strip.png")
+    `kept` are their indices, e.g. of those that `TripletCosineSelection` keeps.
     """
     columns = min(len(frames), 8)
     lines, cell = -(-len(frames) // columns), 1.35
@@ -218,25 +169,9 @@ def clip_strip(
 def prediction(
     frames: np.ndarray, best: Sequence[tuple[str, float]], path: str | os.PathLike, title: str = ""
 ) -> None:
-    """Draws some frames of a video above bars of its best classes.
+    """Draws up to six frames of a video, uint8 RGB `(T, H, W, 3)`, above bars of its best classes.
 
-    Args:
-        frames: uint8 RGB `(T, H, W, 3)`; up to six of them are shown.
-        best: pairs of name and score in [0, 1], best first.
-        path: the picture to write.
-        title: above the picture, e.g. the name of the video.
-
-    Raises:
-        ImportError: if matplotlib is not installed.
-
-    Example:
-
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from keras_mtnet import plots
-    >>> clip = np.zeros((16, 8, 8, 3), "uint8")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     plots.prediction(clip, [("run", 0.9), ("walk", 0.1)], folder + "/p.png", "clip.mp4")
+    `best` are pairs of name and score in [0, 1], best first.
     """
     shown = frames[np.linspace(0, len(frames) - 1, min(6, len(frames))).round().astype(int)]
     strip = 9 / len(shown) * shown.shape[1] / shown.shape[2] + 0.3

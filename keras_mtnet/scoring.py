@@ -16,12 +16,7 @@ _TRANSPARENT = ("Dropout", "Flatten", "GlobalAveragePooling3D", "Identity", "Res
 
 
 class Scorer:
-    """Scores in [0, 1] of clips, by any network.
-
-    Args:
-        model: from clips `(N, T, H, W, 3)` to one output `(N, classes)`.
-        activation: as for `keras_mtnet.predict_video`.
-        batch_size: clips in the network at a time.
+    """Scores in [0, 1] of clips, by any network; arguments as for `keras_mtnet.predict_video`.
 
     Attributes:
         classes: how many scores a clip has, None where the model does not tell. One sigmoid has
@@ -32,7 +27,6 @@ class Scorer:
 
     Example:
 
-    >>> import keras, numpy as np
     >>> layers = [keras.layers.GlobalAveragePooling3D(), keras.layers.Dense(3)]
     >>> scorer = Scorer(keras.Sequential([keras.Input((2, 8, 8, 3)), *layers]))
     >>> scorer(np.zeros((5, 2, 8, 8, 3), "uint8")).sum(axis=1).tolist()

@@ -47,7 +47,7 @@ def videos(tests, tmp_path_factory) -> Videos:
 
 
 def views_of(video, stride=2, num_clips=3, num_crops=2, **options) -> np.ndarray:
-    return ClipReader(4, stride, 16, **options).views(video, num_clips, num_crops)
+    return ClipReader(ClipSpec(4, stride, 16, **options)).views(video, num_clips, num_crops)
 
 
 def test_examples():

@@ -29,47 +29,28 @@ class CheckpointError(ValueError):
 
 @dataclasses.dataclass
 class TrainingState:
-    """The position in a training.
+    """The position in a training."""
 
-    Attributes:
-        epoch: the epoch it is in, from 0.
-        batch: batches of this epoch that are done.
-        step: batches that are done in all epochs.
-        history: values of each finished epoch by name, as in `keras.callbacks.History`.
-        epochs: numbers of the finished epochs.
-        callbacks: counters of other callbacks, by position.
-        stopped: whether a callback ended training before its last epoch.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
+    epoch: int = 0  # that it is in, from 0
+    batch: int = 0  # batches of this epoch that are done
+    step: int = 0  # batches that are done in all epochs
+    # Values of each finished epoch by name, as in `keras.callbacks.History`, and its number.
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     epochs: list[int] = dataclasses.field(default_factory=list)
-    callbacks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    stopped: bool = False
+    callbacks: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # their counters
+    stopped: bool = False  # by a callback, before its last epoch
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """The contents of a checkpoint file.
-
-    Attributes:
-        path: the file.
-        state: where training stood.
-        arrays: values by part, position and variable.
-    """
+    """The contents of a checkpoint file."""
 
     path: Path
     state: TrainingState
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]  # values by part, position and variable
 
     def restore(self, model: keras.Model, parts: Iterable[str] = PARTS) -> None:
-        """Gives a model what the file holds.
-
-        Args:
-            model: compiled like the one that was saved, with all variables of the parts.
-            parts: some of `"model"`, `"optimizer"` and `"metrics"`.
+        """Gives `parts` of what the file holds to a model, compiled like the one that was saved.
 
         Raises:
             CheckpointError: if the file is of another network. Nothing is changed then.
@@ -95,21 +76,10 @@ class Checkpoint:
 def save_checkpoint(
     folder: str | os.PathLike, model: keras.Model, state: TrainingState, keep: int = 2
 ) -> Path:
-    """Writes a checkpoint whole, and removes all but the newest ones.
+    """Writes a checkpoint of a compiled model whole, and removes all but the `keep` newest ones.
 
-    Args:
-        folder: of the checkpoints; made if there is none.
-        model: compiled, its optimizer built.
-        state: where training stands.
-        keep: how many checkpoints to leave.
-
-    Returns:
-        The file, `step-<state.step>.npz`.
-
-    Raises:
-        OSError: if it cannot be written. What was there stays as it was.
-
-    Example:
+    Returns the file, `step-<state.step>.npz`. OSError if it cannot be written; what was there stays
+    as it was then.
 
     >>> import tempfile
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -147,11 +117,7 @@ def find_checkpoints(folder: str | os.PathLike) -> list[Path]:
 
 
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
-    """Reads all of a checkpoint. Nothing in the file is executed.
-
-    Raises:
-        CheckpointError: if it is damaged.
-    """
+    """Reads all of a checkpoint, executing nothing; CheckpointError if it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

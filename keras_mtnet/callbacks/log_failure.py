@@ -17,12 +17,7 @@ def log_failure(what: str) -> Iterator[None]:
 
 
 def forgiving(callback: keras.callbacks.Callback, what: str) -> keras.callbacks.Callback:
-    """Logs what a callback fails to write at the end of an epoch.
-
-    Args:
-        callback: any, e.g. `keras.callbacks.CSVLogger`; changed in place.
-        what: it writes, for the message.
-    """
+    """The same callback, changed so that it logs what it fails to write at the end of an epoch."""
     write = callback.on_epoch_end
 
     def on_epoch_end(epoch: int, logs: dict | None = None) -> None:

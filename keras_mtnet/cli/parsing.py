@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from absl.flags import argparse_flags
 
-from keras_mtnet.clip_spec import SAMPLINGS
 from keras_mtnet.training.recipe import Recipe
 
 PROGRAM = "keras-mtnet"
@@ -20,14 +19,7 @@ _METAVARS = {
     "wandb": "PROJECT",
 }
 _TYPE_METAVARS = {"int": "N", "float": "X", "fraction": "X", "integers": "N,N,...", "str": "NAME"}
-# flag -> type, choices, help
-CLIP_FLAGS: dict[str, tuple[type, Sequence[str] | None, str]] = {
-    "frames": (int, None, "frames of a clip"),
-    "stride": (int, None, "every n-th frame of the video is in a clip"),
-    "size": (int, None, "height and width of a clip in pixels"),
-    "fps": (float, None, "frames per second to resample videos to"),
-    "sampling": (str, SAMPLINGS, "window: frames at the stride, uniform: one of each segment"),
-}
+_CLIP_FLAGS = ("frames", "stride", "size", "fps", "sampling")
 
 
 class Parser(argparse_flags.ArgumentParser):
@@ -85,15 +77,23 @@ def settings() -> Mapping[str, Any]:
 
 
 def add_setting(
-    parser: Any, name: str, default: Any = argparse.SUPPRESS, required: bool = False
+    parser: Any,
+    name: str,
+    default: Any = argparse.SUPPRESS,
+    required: bool = False,
+    otherwise: str = "",
 ) -> None:
-    """A flag for a field of Recipe. Not given, it leaves no trace, so the recipe's value holds."""
+    """A flag for a field of Recipe. Not given, it leaves no trace, so the recipe's value holds.
+
+    `otherwise` says in its help what happens then, in place of what a recipe does.
+    """
     field = settings()[name]
     meta = field.metadata
-    text, _, otherwise = meta["help"].partition(";")
-    needed = required or field.default == ""
-    shown = "required" if needed else otherwise.strip() or f"default: {show(field.default)}"
-    help = f"{text} ({shown})"
+    text, _, usual = meta["help"].partition(";")
+    if not otherwise:
+        needed = required or field.default == ""
+        otherwise = "required" if needed else usual.strip() or f"default: {show(field.default)}"
+    help = f"{text} ({otherwise})"
     if meta["parse"] is bool:
         parser.add_argument(f"--{name}", action=Switch, default=default, help=help)
         return
@@ -140,13 +140,11 @@ def add_views(parser: Any) -> None:
     ):
         help = f"{help} (default: {default})"
         views.add_argument(f"--{name}", type=int, default=default, metavar="N", help=help)
-    for name, (kind, choices, help) in CLIP_FLAGS.items():
-        metavar = None if choices else _TYPE_METAVARS[kind.__name__]
-        help = f"{help} (default: the network's)"
-        views.add_argument(f"--{name}", type=kind, choices=choices, metavar=metavar, help=help)
+    for name in _CLIP_FLAGS:
+        add_setting(views, name, default=None, otherwise="default: the network's")
 
 
 def view_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `predict_video` and `evaluate_views` that `add_views` made flags of."""
-    names = ("num_clips", "num_crops", "batch_size", *CLIP_FLAGS)
+    names = ("num_clips", "num_crops", "batch_size", *_CLIP_FLAGS)
     return {name: getattr(arguments, name) for name in names}

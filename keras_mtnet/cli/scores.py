@@ -6,13 +6,7 @@ import os
 from typing import Any
 
 from keras_mtnet.cli.networks import load_network
-from keras_mtnet.cli.parsing import (
-    add_command,
-    add_model,
-    add_views,
-    settings,
-    view_options,
-)
+from keras_mtnet.cli.parsing import add_command, add_model, add_setting, add_views, view_options
 from keras_mtnet.cli.terminal import quiet_imports
 
 
@@ -20,11 +14,8 @@ def add_commands(commands: Any) -> None:
     """Adds both commands."""
     parser = add_command(commands, "evaluate", _evaluate, "test a network on labeled videos")
     add_model(parser)
-    for name, metavar in (("data", None), ("root", "DIR"), ("annotations", "PATH"), ("split", "N")):
-        meta = settings()[name].metadata
-        help = f"{meta['help'].split(';')[0]} (default: as in training)"
-        options = {"type": meta["parse"], "choices": meta["choices"], "metavar": metavar}
-        parser.add_argument(f"--{name}", help=help, **options)
+    for name in ("data", "root", "annotations", "split"):
+        add_setting(parser, name, default=None, otherwise="default: as in training")
     parser.add_argument(
         "--subset", choices=("train", "test", "all"), default="test", help="(default: %(default)s)"
     )
@@ -75,6 +66,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     with quiet_imports():
         from keras_mtnet import plots
+        from keras_mtnet.clip_spec import ClipSpec
         from keras_mtnet.data.clip_reader import ClipReader
         from keras_mtnet.inference import predict_video
         from keras_mtnet.video import VideoError
@@ -93,7 +85,8 @@ def _predict(arguments: argparse.Namespace) -> None:
             lines = [path, *(f"  {score:.4f}  {name}" for name, score in best)]
             print("\n".join(lines), flush=True)
         if arguments.picture:
-            shown = ClipReader(frames=6, stride=1, size=192, sampling="uniform").views(path)[0]
+            spec = ClipSpec(frames=6, size=192, sampling="uniform")
+            shown = ClipReader(spec).views(path)[0]
             plots.prediction(shown, best, arguments.picture, title=os.path.basename(path))
     if arguments.json:
         print(json.dumps(results, indent=2))

@@ -99,32 +99,23 @@ PRESETS: dict[str, Augment] = {
 }
 
 
-def find_augment(augment: str | Augment) -> Augment:
-    """An `Augment` by the name of its preset, or as it is.
-
-    Raises:
-        ValueError: for an unknown name.
-    """
-    if isinstance(augment, Augment):
-        return augment
-    if augment not in PRESETS:
-        raise ValueError(
-            f"augment must be one of {', '.join(PRESETS)}, or an Augment. Received: {augment!r}"
-        )
-    return PRESETS[augment]
+def find_augment(
+    augment: str | Augment, flip: float | None = None, training: bool = True
+) -> Augment:
+    """What is done to clips, by the arguments of `clips`; ValueError for wrong ones."""
+    if not isinstance(augment, Augment):
+        if augment not in PRESETS:
+            raise ValueError(
+                f"augment must be one of {', '.join(PRESETS)}, or an Augment. Received: {augment!r}"
+            )
+        augment = PRESETS[augment]
+    if augment != PRESETS["none"] and not training:
+        raise ValueError(f"augment needs training=True. Received: augment={augment}")
+    return augment if flip is None else dataclasses.replace(augment, flip=float(flip))
 
 
 def augment_clip(clip: "tf.Tensor", seed: "tf.Tensor", augment: Augment) -> "tf.Tensor":
-    """Augments a clip, except for crop, flip and the mixing of a batch.
-
-    Args:
-        clip: uint8 `(T, H, W, 3)`.
-        seed: int64 `(2,)`.
-        augment: what to do.
-
-    Returns:
-        A clip of the same type and shape.
-    """
+    """Augments a clip, uint8 `(T, H, W, 3)`, except for crop, flip and the mixing of a batch."""
     import tensorflow as tf
 
     from keras_mtnet.data import random_ops

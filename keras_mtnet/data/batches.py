@@ -1,21 +1,16 @@
 """Batches of clips as NumPy arrays, read by several threads. No TensorFlow here."""
 
-import dataclasses
 import math
 import os
-import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 
-from keras_mtnet.checks import check_counts, check_integer, given
-from keras_mtnet.clip_spec import ClipSpec
-from keras_mtnet.data.augment import PRESETS, Augment, find_augment
+from keras_mtnet.checks import check_counts, given
+from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.clip_reader import ClipReader
-from keras_mtnet.data.report import ReadReport
 from keras_mtnet.data.stream import ClipStream
 from keras_mtnet.data.videos import Video, Videos
 from keras_mtnet.video.source import VideoError
@@ -26,77 +21,38 @@ _NAMED = 3  # unreadable videos that an error names
 
 
 class Batch(NamedTuple):
-    """What was read of a batch.
+    """What was read of a batch."""
 
-    Attributes:
-        clips: uint8 `(b, T, S, S, 3)`.
-        labels: int32 `(b,)`.
-        weights: float32 `(b,)`; 0 for clips that stand in for others.
-        numbers: the sample numbers, int64 `(b,)`.
-        first: the sample number with which the batch begins, whether it can be read or not.
-    """
-
-    clips: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
-    numbers: np.ndarray
-    first: np.int64
-
-
-class Threads:
-    """Threads that read videos, which begin with the first call and end with `close`."""
-
-    def __init__(self, count: int):
-        self.count = count
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
-
-    def for_each(self, function: Callable[[int], None], count: int) -> None:
-        """Calls `function` with 0 to `count` - 1, several at a time; raises its first error."""
-        with self._lock:
-            pool = self._pool or ThreadPoolExecutor(self.count, thread_name_prefix="read")
-            self._pool = pool
-        calls = [pool.submit(function, place) for place in range(count)]
-        for call in calls:
-            call.result()
-
-    def close(self) -> None:
-        """Lets the threads end when they have read what they are at.
-
-        Garbage collection may call this, in any thread at any moment: taking a lock here, also that
-        of `shutdown`, could block for ever. A pool without references ends its threads by itself.
-        """
-        self._pool = None
+    clips: np.ndarray  # uint8 (b, T, S, S, 3)
+    labels: np.ndarray  # int32 (b,), or float32 (b, classes) or (b, 1), as `label_mode` says
+    weights: np.ndarray  # float32 (b,), 0 for clips that stand in for others
+    numbers: np.ndarray  # of the samples, int64 (b,)
+    first: np.int64  # the number with which the batch begins, whether it can be read or not
 
 
 class BatchReader:
-    """Reads the batches of a stream.
+    """Reads the batches of a `stream` of `videos`, with several threads.
 
-    Args:
-        videos: the list.
-        stream: which of them are in which batch.
-        clip_reader: reads their clips. Its report takes the names of what cannot be read, and
-            where it is `strict`, the first such video is an error.
-        clip_spec: the clips that it reads.
-        threads: that read.
-        full: fill batches up with other clips of theirs, of weight 0. Otherwise they are smaller by
-            what cannot be read.
+    The clip reader's report takes the names of what cannot be read; where it is `strict`, the first
+    such video is an error. With `full`, batches are filled up with other clips of theirs, of weight
+    0. Otherwise they are smaller by what cannot be read.
     """
 
     def __init__(
         self,
         videos: Videos,
-        stream: ClipStream,
         clip_reader: ClipReader,
-        clip_spec: ClipSpec,
-        threads: Threads,
+        stream: ClipStream,
+        label_mode: str | None,
         full: bool,
+        parallel_calls: int | None,
     ):
-        self.videos, self.stream, self.clip_spec = videos, stream, clip_spec
-        self.threads, self.full = threads, full
-        self.augment, self.report = clip_reader.augment, clip_reader.report
-        self.shape = (clip_reader.frames, clip_reader.size, clip_reader.size, 3)
-        self._clip_reader = clip_reader
+        check_counts(**given(parallel_calls=parallel_calls))
+        _check_labels(videos, label_mode, clip_reader.augment, full)
+        self.videos, self.clip_reader, self.stream = videos, clip_reader, stream
+        self.label_mode, self.full, self.report = label_mode, full, clip_reader.report
+        self.calls = parallel_calls or os.cpu_count() or 1
+        self._pool: ThreadPoolExecutor | None = None  # made by the first call
         self._failed: set[int] = set()
 
     def read(self, epoch: int, step: int) -> Batch:
@@ -108,7 +64,7 @@ class BatchReader:
         """
         numbers = self.stream.numbers(epoch, step)
         size = self.stream.clips if self.full else len(numbers)
-        clips = _empty_aligned((size, *self.shape))
+        clips = _empty_aligned((size, *self.clip_reader.shape))
         labels = np.zeros(size, "int32")
         readable = np.zeros(size, "bool")
 
@@ -123,22 +79,25 @@ class BatchReader:
                 return
             labels[place], readable[place] = video.label, True
 
-        self.threads.for_each(read_one, len(numbers))
+        self._pool = pool = self._pool or ThreadPoolExecutor(self.calls, "read")
+        list(pool.map(read_one, range(len(numbers))))
         self._check(numbers, readable)
-        first = numbers[0] if len(numbers) else np.int64(0)
-        weights = self.stream.weights(int(readable.sum()))
-        if readable.all():
-            return Batch(clips, labels, weights[:size], numbers, first)
-        places = np.flatnonzero(readable)
-        if not self.full:
-            return Batch(
-                clips[places], labels[places], weights[: len(places)], numbers[places], first
-            )
-        if not len(places):
-            clips[:] = 0
-            return Batch(clips, labels, weights, np.full(size, first), first)
-        places = np.resize(places, size)
-        return Batch(clips[places], labels[places], weights, numbers[places], first)
+        if not readable.any():
+            return self.placeholder(epoch, step)
+        first, weights = numbers[0], self.stream.weights(int(readable.sum()))
+        if not readable.all():
+            places = np.flatnonzero(readable)
+            places = np.resize(places, size) if self.full else places
+            clips, labels, numbers = clips[places], labels[places], numbers[places]
+        return Batch(clips, self._form(labels), weights[: len(clips)], numbers, first)
+
+    def close(self) -> None:
+        """Lets the threads end when they have read what they are at.
+
+        Garbage collection may call this, in any thread at any moment: taking a lock here, also that
+        of `shutdown`, could block for ever. A pool without references ends its threads by itself.
+        """
+        self._pool = None
 
     def names(self, epoch: int, step: int) -> list[str]:
         """The names of the videos of a batch."""
@@ -149,29 +108,36 @@ class BatchReader:
         """Zeros of the same shape, without reading anything."""
         numbers = self.stream.numbers(epoch, step)
         size = self.stream.clips if self.full else len(numbers)
+        first = numbers[0] if len(numbers) else np.int64(0)
         zeros = np.zeros(size, "int32")
-        numbers = np.full(size, numbers[0] if len(numbers) else 0)
-        return Batch(
-            np.zeros((size, *self.shape), "uint8"),
-            zeros,
-            zeros.astype("float32"),
-            numbers,
-            numbers[0],
-        )
+        clips = np.zeros((size, *self.clip_reader.shape), "uint8")
+        return Batch(clips, self._form(zeros), zeros.astype("float32"), np.full(size, first), first)
+
+    def asked_for(self, clips: Any, labels: Any, weights: Any) -> tuple[Any, ...]:
+        """What of a batch is given: no labels without `label_mode`, weights with `full`."""
+        labeled = (clips,) if self.label_mode is None else (clips, labels)
+        return (*labeled, weights) if self.full else labeled
+
+    def _form(self, labels: np.ndarray) -> np.ndarray:
+        """Labels `(b,)` as `label_mode` says."""
+        if self.label_mode == "categorical":
+            labels = labels[:, None] == np.arange(len(self.videos.class_names))
+            return labels.astype("float32")
+        return labels[:, None].astype("float32") if self.label_mode == "binary" else labels
 
     def _read_clip(self, video: Video, number: int, out: np.ndarray) -> None:
         if self.stream.training:
             draws = self.stream.draws(number, len(out))
-            self._clip_reader.random_clip(video, draws, out)
+            self.clip_reader.random_clip(video, draws, out)
         else:
-            out[:] = self._clip_reader.views(video)[0]
+            out[:] = self.clip_reader.views(video)[0]
 
     def _add_failed(self, index: int, video: Video, error: VideoError) -> None:
-        if self._clip_reader.strict:
+        if self.clip_reader.strict:
             raise VideoError(video.name, error.reason) from error
         if video.name not in self.report.failed:
             logging.warning("Cannot read %s: %s", video.name, error.reason)
-        self.report.add_failed(video.name, error.reason)
+        self.report.failed[video.name] = error.reason
         self._failed.add(index)
 
     def _check(self, numbers: np.ndarray, readable: np.ndarray) -> None:
@@ -185,60 +151,6 @@ class BatchReader:
             f"None of {what} can be read, e.g. {named}. Remove these files (keras-mtnet "
             "check-videos names all that cannot be read), or raise batch_size."
         )
-
-
-def open_batches(
-    videos: Videos,
-    frames: int,
-    stride: int | None,
-    size: int,
-    batch_size: int,
-    training: bool,
-    seed: int,
-    augment: str | Augment,
-    flip: float | None,
-    label_mode: str | None,
-    fps: float | None,
-    sampling: str,
-    sample_weights: bool,
-    strict: bool,
-    report: ReadReport | None,
-    parallel_calls: int | None,
-    part: tuple[int, int] = (0, 1),
-) -> BatchReader:
-    """Checks the arguments of `clips` and makes the reader of its batches.
-
-    Raises:
-        ValueError: for a wrong argument.
-    """
-    check_videos(videos)
-    check_counts(batch_size=batch_size, **given(parallel_calls=parallel_calls))
-    check_integer(seed=seed)
-    if batch_size % part[1]:
-        raise ValueError(
-            f"batch_size must be divisible by the {part[1]} parts. "
-            f"Received: batch_size={batch_size}"
-        )
-    augment = find_augment(augment)
-    if augment != PRESETS["none"] and not training:
-        raise ValueError(f"augment needs training=True. Received: augment={augment}")
-    if flip is not None:
-        augment = dataclasses.replace(augment, flip=float(flip))
-    _check_labels(videos, label_mode, augment, sample_weights)
-    report = ReadReport() if report is None else report
-    stride = videos.stride if stride is None else stride
-    clip_reader = ClipReader(frames, stride, size, fps, sampling, augment, report, strict)
-    stream = ClipStream(len(videos), batch_size, training, seed, part)
-    spec = ClipSpec(
-        frames=frames,
-        stride=stride if sampling == "window" else None,
-        size=size,
-        fps=fps,
-        sampling=sampling,
-        class_names=videos.class_names or None,
-    )
-    threads = Threads(parallel_calls or os.cpu_count() or 1)
-    return BatchReader(videos, stream, clip_reader, spec, threads, full=sample_weights)
 
 
 def check_videos(videos: Videos) -> None:

@@ -5,20 +5,14 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """What is known of a data set.
+    """What is known of a data set."""
 
-    Attributes:
-        reader: its module in `keras_mtnet.data.datasets`, whose docstring tells the layout.
-        stride: distance between neighboring frames of a clip where none is given. The paper's,
-            where it uses the data set; 2 for HMDB-51 and for folders and lists of one's own.
-        classes: how many it has. A list with more is that of another data set; fewer are welcome.
-        splits: how many official splits it has.
-    """
-
-    reader: str
+    reader: str  # module in `keras_mtnet.data.datasets`, whose docstring tells the layout
+    # Distance between neighboring frames of a clip where none is given. The paper's, where it uses
+    # the data set; 2 for HMDB-51 and for folders and lists of one's own.
     stride: int
-    classes: int | None = None
-    splits: int = 1
+    classes: int | None = None  # a list with more is that of another data set; fewer are welcome
+    splits: int = 1  # official ones
 
 
 DATASETS: dict[str, Dataset] = {

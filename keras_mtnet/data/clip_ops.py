@@ -168,10 +168,8 @@ def motion_blur(clip: tf.Tensor, size: int | tf.Tensor, degrees: Scalar, largest
 def warp(clip: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """Moves pixels by a projective map, with linear interpolation.
 
-    Args:
-        clip: the clip.
-        matrix: `(3, 3)`, from x, y, 1 in the result to x, y, 1 in the clip, up to a factor. Pixels
-            are counted from the middle of the one at the upper left.
+    `matrix` `(3, 3)` maps x, y, 1 in the result to x, y, 1 in the clip, up to a factor; pixels are
+    counted from the middle of the one at the upper left.
     """
     matrix = tf.cast(matrix, tf.float32)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
@@ -216,10 +214,8 @@ def translate(clip: tf.Tensor, x: Scalar = 0.0, y: Scalar = 0.0) -> tf.Tensor:
 def perspective(clip: tf.Tensor, corners: tf.Tensor) -> tf.Tensor:
     """Stretches a quadrangle of the clip to the whole frame.
 
-    Args:
-        clip: the clip.
-        corners: `(4, 2)`, x and y of its corners as shares of the frame (0 to 1): upper left,
-            upper right, lower right, lower left.
+    `corners` `(4, 2)` are x and y of its upper left, upper right, lower right and lower left
+    corner, as shares of the frame, 0 to 1.
     """
     size = tf.cast(tf.shape(clip)[2:0:-1] - 1, tf.float64)
     target = tf.constant([[0, 0], [1, 0], [1, 1], [0, 1]], tf.float64)
@@ -242,13 +238,7 @@ def perspective(clip: tf.Tensor, corners: tf.Tensor) -> tf.Tensor:
 
 
 def fill_box(clip: tf.Tensor, box: Sequence[int | tf.Tensor], frame: tf.Tensor) -> tf.Tensor:
-    """Puts a part of a picture over all frames.
-
-    Args:
-        clip: the clip.
-        box: top, left, height and width of the part.
-        frame: the picture, uint8 `(H, W, 3)`.
-    """
+    """Puts a part (top, left, height, width) of a picture, uint8 `(H, W, 3)`, over all frames."""
     return tf.where(box_mask(tf.shape(clip)[1:3], box), frame, clip)
 
 

@@ -1,14 +1,15 @@
 """Clips of single videos as NumPy arrays."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from keras_mtnet.checks import check_above_0, check_counts, given
-from keras_mtnet.clip_spec import SAMPLINGS
+from keras_mtnet.checks import check_counts
+from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data import geometry, sampling
 from keras_mtnet.data.augment import PRESETS, Augment
 from keras_mtnet.data.report import ReadReport
@@ -24,29 +25,14 @@ _AREA_DRAWS = 22  # numbers that `geometry.random_box` takes
 
 @dataclasses.dataclass(frozen=True)
 class ClipDraws:
-    """The random numbers of a training clip, all in [0, 1).
+    """The random numbers of a training clip, all in [0, 1)."""
 
-    Attributes:
-        start: where the window begins.
-        top: where the crop lies, from the highest place to the lowest.
-        left: the same from left to right.
-        flip: below the probability of it, the clip is mirrored.
-        areas: `(22,)`, size and place of a crop of random area.
-        segments: `(frames,)`, which frame of each segment is taken.
-
-    Example:
-
-    >>> draws = ClipDraws.draw(np.random.default_rng(0), frames=16)
-    >>> draws.segments.shape
-    (16,)
-    """
-
-    start: float
-    top: float
-    left: float
-    flip: float
-    areas: np.ndarray
-    segments: np.ndarray
+    start: float  # where the window begins
+    top: float  # where the crop lies, from the highest place to the lowest
+    left: float  # the same from left to right
+    flip: float  # below the probability of it, the clip is mirrored
+    areas: np.ndarray  # (22,), size and place of a crop of random area
+    segments: np.ndarray  # (frames,), which frame of each segment is taken
 
     @classmethod
     def draw(cls, generator: np.random.Generator, frames: int) -> "ClipDraws":
@@ -59,72 +45,49 @@ class ClipDraws:
 
 @dataclasses.dataclass(frozen=True)
 class ClipReader:
-    """Reads clips of one shape. Thread-safe.
+    """Reads clips of a specification; the others are as for `clips`. Thread-safe.
 
-    Attributes:
-        frames: frames of a clip.
-        stride: distance between neighboring frames of a clip, in frames of the video.
-        size: height and width of a clip in pixels. A crop is a square of 0.8 of the frame's shorter
-            side, resized to that.
-        fps: frame rate to which videos are resampled before frames are picked; None takes them at
-            their own rate.
-        sampling: `"window"` (frames at `stride`) or `"uniform"` (one frame of each of `frames`
-            equal segments of the video).
-        augment: flip and crop of training clips. Nothing else of it is applied here.
-        report: takes the names of damaged videos.
-        strict: raise for a damaged video, too.
-        cache: what was learned about files.
-
-    Raises:
-        ValueError: for a wrong value.
+    A crop is a square of 0.8 of the frame's shorter side, resized. Of `augment` only flip and crop
+    are applied here. `cache` is what was learned about files.
 
     Example:
 
     >>> frames = np.zeros((40, 48, 64, 3), "uint8")
-    >>> reader = ClipReader(frames=16, stride=2, size=32)
+    >>> reader = ClipReader(ClipSpec(frames=16, stride=2, size=32))
     >>> reader.views(frames, num_clips=2, num_crops=3).shape
     (6, 16, 32, 32, 3)
     """
 
-    frames: int
-    stride: int
-    size: int
-    fps: float | None = None
-    sampling: str = "window"
+    spec: ClipSpec  # of which frames and size are known
     augment: Augment = PRESETS["none"]
     report: ReadReport = dataclasses.field(default_factory=ReadReport)
     strict: bool = False
     cache: ReadCache = dataclasses.field(default_factory=ReadCache)
 
     def __post_init__(self) -> None:
-        check_counts(frames=self.frames, stride=self.stride, size=self.size)
-        check_above_0(**given(fps=self.fps))
-        if self.sampling not in SAMPLINGS:
-            raise ValueError(
-                f"sampling must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
-            )
+        check_counts(frames=self.spec.frames, size=self.spec.size)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of a clip: frames, height, width, colors."""
+        return self.spec.frames, self.spec.size, self.spec.size, 3
 
     def random_clip(
         self, video: Any, draws: ClipDraws, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Reads a training clip.
+        """Reads the training clip that `draws` choose, uint8 `(T, S, S, 3)`, into `out` if given.
 
-        Args:
-            video: a `Video` of a list, or anything that `video.open_video` takes.
-            draws: the numbers that choose window, crop and flip.
-            out: memory for the clip.
-
-        Returns:
-            RGB, uint8 `(T, S, S, 3)`.
+        `video` is a `Video` of a list, or anything that `video.open_video` takes.
 
         Raises:
             VideoError: if it cannot be read.
         """
+        spec = self.spec
 
         def choose(count: int) -> np.ndarray:
-            if self.sampling == "uniform":
-                return sampling.segment_frames(count, self.frames, draws.segments)
-            return sampling.random_window(count, self.frames, self.stride, draws.start)
+            if spec.sampling == "uniform":
+                return sampling.segment_frames(count, spec.frames, draws.segments)
+            return sampling.random_window(count, spec.frames, spec.stride or 1, draws.start)
 
         def boxes(height: int, width: int) -> list[Box]:
             if self.augment.crop_area is None:
@@ -137,39 +100,34 @@ class ClipReader:
         return self._read(video, choose, boxes, flip, clip)[:, 0]
 
     def views(self, video: Any, num_clips: int = 1, num_crops: int = 1) -> np.ndarray:
-        """Reads the views of a video that a test averages over.
+        """Reads the views that a test averages over: uint8 `(num_clips * num_crops, T, S, S, 3)`.
 
-        Args:
-            video: as for `random_clip`.
-            num_clips: windows, spread uniformly over the video; a single one is the middle. With
-                uniform sampling, clips of frames spread uniformly over each segment.
-            num_crops: crops of each window, spread along the longer side; a single one is the
-                center.
-
-        Returns:
-            RGB, uint8 `(num_clips * num_crops, T, S, S, 3)`, all crops of the first window first.
+        Clips are windows spread uniformly over the video, a single one its middle; with uniform
+        sampling, frames spread uniformly over each segment. Crops are spread along the longer side,
+        a single one the center. All crops of the first window come first.
 
         Raises:
             VideoError: if it cannot be read.
         """
         check_counts(num_clips=num_clips, num_crops=num_crops)
+        spec = self.spec
 
         def choose(count: int) -> np.ndarray:
-            if self.sampling == "uniform":
+            if spec.sampling == "uniform":
                 shares = (np.arange(num_clips) + 0.5) / num_clips
-                return np.ravel([sampling.segment_frames(count, self.frames, u) for u in shares])
-            return sampling.uniform_windows(count, self.frames, self.stride, num_clips).ravel()
+                return np.ravel([sampling.segment_frames(count, spec.frames, u) for u in shares])
+            return sampling.uniform_windows(count, spec.frames, spec.stride or 1, num_clips).ravel()
 
         def boxes(height: int, width: int) -> list[Box]:
             return geometry.uniform_squares(height, width, num_crops)
 
         pixels = self._read(video, choose, boxes)
-        pixels = pixels.reshape(num_clips, self.frames, num_crops, *pixels.shape[2:])
-        return pixels.swapaxes(1, 2).reshape(-1, self.frames, *pixels.shape[3:])
+        pixels = pixels.reshape(num_clips, spec.frames, num_crops, *pixels.shape[2:])
+        return pixels.swapaxes(1, 2).reshape(-1, *self.shape)
 
     def parallel_views(self, num_clips: int, num_crops: int) -> int:
         """How many videos to read views of at a time: one per CPU, if all take less than 512 MB."""
-        size = num_clips * num_crops * self.frames * self.size**2 * 3
+        size = num_clips * num_crops * math.prod(self.shape)
         return min(os.cpu_count() or 1, max(1, _READ_AHEAD // size))
 
     def _read(
@@ -181,11 +139,11 @@ class ClipReader:
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`."""
-        size = self.size, self.size
+        size = self.spec.size, self.spec.size
         if isinstance(video, Video):
-            source = video.open(self.fps, self.cache)
+            source = video.open(self.spec.fps, self.cache)
         else:
-            source = open_video(video, fps=self.fps, cache=self.cache)
+            source = open_video(video, fps=self.spec.fps, cache=self.cache)
         with source:
             try:
                 pixels = source.read(choose(source.frame_count), boxes, size, flip, out)
@@ -194,12 +152,12 @@ class ClipReader:
         if source.damage and self.strict:
             raise VideoError(source.name, source.damage)
         if source.damage:
-            self.report.add_damaged(source.name, source.damage)
+            self.report.damaged[source.name] = source.damage
         return pixels
 
 
 def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = None) -> np.ndarray:
-    """The middle clip of one video, for looking at it.
+    """The middle clip of one video, RGB uint8 `(frames, height, width, 3)`, for looking at it.
 
     Args:
         path: a video file, or a folder of pictures.
@@ -207,14 +165,11 @@ def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = N
         stride: distance between neighboring frames.
         size: side in pixels of a center crop, cut as for `clips`; the whole frames when None.
 
-    Returns:
-        RGB, uint8 `(frames, height, width, 3)`.
-
     Raises:
         VideoError: if the file cannot be read.
     """
     check_counts(frames=frames, stride=stride)
     if size is not None:
-        return ClipReader(frames, stride, size).views(path)[0]
+        return ClipReader(ClipSpec(frames, stride, size)).views(path)[0]
     with open_video(path) as video:
         return video.read(sampling.uniform_windows(video.frame_count, frames, stride, 1)[0])

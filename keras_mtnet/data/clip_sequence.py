@@ -8,10 +8,11 @@ import keras
 import numpy as np
 
 from keras_mtnet.clip_spec import ClipSpec
-from keras_mtnet.data.augment import Augment
-from keras_mtnet.data.batches import Batch, open_batches
+from keras_mtnet.data.augment import Augment, find_augment
+from keras_mtnet.data.batches import Batch, BatchReader, check_videos
+from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.data.report import ReadReport
-from keras_mtnet.data.stream import Position
+from keras_mtnet.data.stream import ClipStream, Position
 from keras_mtnet.data.videos import Videos
 
 _AHEAD = 2  # batches that are read before they are asked for
@@ -26,29 +27,14 @@ class ClipSequence(keras.utils.PyDataset):
     it so themselves.
 
     Args:
-        videos: as for `clips`, and so all others.
-        frames: frames in a clip.
-        stride: distance between neighboring frames of a clip; the data set's own when None.
-        size: height and width of a clip in pixels.
-        batch_size: clips in a batch.
-        training: random clips in random order.
-        seed: of the order and the clips.
-        augment: an `Augment`, or the name of one. Only `flip` and crops (`crop_area`,
-            `crop_aspect`) are done here; the others are TensorFlow operations.
-        flip: probability of mirroring a training clip left to right; that of `augment` when None.
-        label_mode: `"int"`, `"categorical"`, `"binary"` or None.
-        fps: frame rate to which videos are resampled; their own when None.
-        sampling: `"window"` or `"uniform"`.
-        sample_weights: give batches of `(clips, labels, weights)` that all have `batch_size` clips.
-        strict: raise at the first video that is unreadable or damaged.
-        report: collects such videos; a new one when None.
-        parallel_calls: clips read at the same time; as many as there are CPUs when None.
+        videos, frames, stride, size, batch_size, training, seed: as for `clips`.
+        augment: likewise, but only `flip` and crops (`crop_area`, `crop_aspect`) are done here; the
+            others are TensorFlow operations.
+        flip, label_mode, fps, sampling: as for `clips`.
+        sample_weights, strict, report, parallel_calls: as for `clips`.
 
     Attributes:
-        class_names: in label order.
-        clip_spec: the `ClipSpec` of the clips.
-        report: the `ReadReport`.
-        batch_names: `batch_names(epoch, step)` are the names of the videos of a batch.
+        class_names, clip_spec, report, batch_names: as of `clips`.
         position: the `Position`. An epoch that was read to its end is followed by the next.
 
     Raises:
@@ -87,34 +73,23 @@ class ClipSequence(keras.utils.PyDataset):
         parallel_calls: int | None = None,
     ):
         super().__init__()
-        self._reader = open_batches(
-            videos,
-            frames=frames,
-            stride=stride,
-            size=size,
-            batch_size=batch_size,
-            training=training,
-            seed=seed,
-            augment=augment,
-            flip=flip,
-            label_mode=label_mode,
-            fps=fps,
-            sampling=sampling,
-            sample_weights=sample_weights,
-            strict=strict,
-            report=report,
-            parallel_calls=parallel_calls,
-        )
-        augment = self._reader.augment
-        if augment.changes_pixels or augment.mixes:
+        check_videos(videos)
+        chosen = find_augment(augment, flip, training)
+        if chosen.changes_pixels or chosen.mixes:
             raise ValueError(
                 "ClipSequence flips and crops only; other augmentations are TensorFlow operations: "
-                f"use keras_mtnet.data.clips. Received: augment={augment}"
+                f"use keras_mtnet.data.clips. Received: augment={chosen}"
             )
-        self._label_mode, self._weighted = label_mode, sample_weights
+        stride = videos.stride if stride is None else stride
+        report = report or ReadReport()
+        self.clip_spec = ClipSpec(frames, stride, size, fps, sampling, videos.class_names or None)
+        clip_reader = ClipReader(self.clip_spec, chosen, report, strict)
+        stream = ClipStream(len(videos), batch_size, training, seed)
+        self._reader = BatchReader(
+            videos, clip_reader, stream, label_mode, sample_weights, parallel_calls
+        )
         self.class_names = videos.class_names
-        self.clip_spec: ClipSpec = self._reader.clip_spec
-        self.report: ReadReport = self._reader.report
+        self.report = report
         self.batch_names = self._reader.names
         self.position = Position()
         self._asked: set[int] = set()  # steps of this epoch
@@ -127,25 +102,29 @@ class ClipSequence(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, ...]:
         """The batch of a step of the epoch at `position`; see `clips` for what it holds."""
+        batch = self._next(step).result()
+        return self._reader.asked_for(batch.clips, batch.labels, batch.weights)
+
+    def _next(self, step: int) -> Future[Batch]:
+        """The batch of a step, and begins with those after it."""
         with self._lock:
             epoch, skip = self.position.epoch, self.position.skip
             self._asked.add(step)
             if step < skip:
-                return self._finish(self._reader.placeholder(epoch, step))
+                return self._pool.submit(self._reader.placeholder, epoch, step)
             if len(self._asked) <= skip:
                 raise ValueError(
                     "Batches are not asked for in their order, so that the first ones cannot be "
                     f"skipped: give fit shuffle=False. Received: step {step}, skip={skip}"
                 )
             self.position.skip = 0
-            batch = self._ahead.pop((epoch, step), None)
-            soon = [(epoch, s) for s in range(step, min(step + 1 + _AHEAD, len(self)))]
             in_order = step == 0 or step - 1 in self._asked
-            self._ahead = {key: self._ahead[key] for key in soon if key in self._ahead}
-            for key in soon[1:] if in_order else ():
-                if key not in self._ahead:
-                    self._ahead[key] = self._pool.submit(self._reader.read, *key)
-        return self._finish(batch.result() if batch else self._reader.read(epoch, step))
+            end = min(step + 1 + _AHEAD, len(self)) if in_order else step + 1
+            self._ahead = {
+                key: self._ahead.get(key) or self._pool.submit(self._reader.read, *key)
+                for key in ((epoch, s) for s in range(step, end))
+            }
+            return self._ahead.pop((epoch, step))
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         for step in range(len(self)):
@@ -159,13 +138,3 @@ class ClipSequence(keras.utils.PyDataset):
                 self._asked.clear()
                 self.position.epoch += 1
                 self.position.skip = 0
-
-    def _finish(self, batch: Batch) -> tuple[np.ndarray, ...]:
-        """Gives labels their form, and leaves out what is not asked for."""
-        labels = batch.labels
-        if self._label_mode == "categorical":
-            labels = np.eye(len(self.class_names), dtype="float32")[labels]
-        elif self._label_mode == "binary":
-            labels = labels[:, None].astype("float32")
-        parts = (batch.clips,) if self._label_mode is None else (batch.clips, labels)
-        return *parts, *((batch.weights,) if self._weighted else ())

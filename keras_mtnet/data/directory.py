@@ -1,14 +1,17 @@
 """Data sets from one folder per class, with the argument names of Keras' utility for images."""
 
+import itertools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from keras_mtnet.checks import check_counts
 from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.datasets.folder import list_videos
-from keras_mtnet.data.groups import check_share, choose_tests
+from keras_mtnet.data.datasets.lists import Request
+from keras_mtnet.data.groups import check_share
 from keras_mtnet.data.pipeline import clips
 from keras_mtnet.data.splits import read_split
 from keras_mtnet.data.videos import Video, Videos
@@ -48,10 +51,8 @@ def video_dataset_from_directory(
         directory: the folder.
         labels: `"inferred"` from the class folders; None for clips alone; or an integer for each
             video, in the order of their paths, whatever the folders.
-        label_mode: as for `clips`: `"int"`, `"categorical"`, `"binary"` or None for clips alone.
         class_names: names of the class folders in label order, of which some may be empty or not
             be there; sorted when None. For `labels="inferred"` only.
-        batch_size: clips in a batch.
         image_size: height and width of a clip in pixels, which must be equal.
         shuffle: give random clips of the videos in random order, in full batches. Otherwise, and
             for validation, the middle clip of each video once, in the order of the names.
@@ -60,13 +61,9 @@ def video_dataset_from_directory(
         subset: `"training"`, `"validation"`, or `"both"` for a pair.
         follow_links: look into folders below the class folders that are symbolic links.
         verbose: print how many files there are, and what decided which are for validation.
-        frames: frames in a clip.
-        stride: distance between neighboring frames of a clip.
-        fps: as for `clips`.
-        sampling: as for `clips`.
-        augment: as for `clips`, of training clips.
-        flip: as for `clips`, of training clips.
         split_seed: chooses the videos for validation. Read both subsets with the same one.
+        label_mode, batch_size, frames, stride, fps, sampling, augment, flip: as for `clips`; the
+            last two for training clips.
 
     Returns:
         As for `clips`; for `subset="both"` a pair for training and validation.
@@ -107,16 +104,21 @@ def video_dataset_from_directory(
             f"Received: labels={labels!r}, class_names={class_names}"
         )
 
+    split: dict[str, Any] = {"split_seed": split_seed}
+    if validation_split is not None:
+        split["validation_split"] = validation_split
+
     def find(name: str | None) -> Videos:
         if not isinstance(labels, str):
             found = _label(os.fspath(directory), labels, follow_links)
-            return _share_out(found, name, validation_split, split_seed)
+            request = Request("", subset=_SUBSETS[name], **split)
+            wanted, rule = request.share_out([(video.name, video.label) for video in found])
+            return Videos(itertools.compress(found, wanted), found.class_names, rule=rule)
         return read_split(
             "folder",
             directory,
             subset=_SUBSETS[name],
-            validation_split=0.2 if validation_split is None else validation_split,
-            split_seed=split_seed,
+            **split,
             class_names=class_names,
             follow_links=follow_links,
         )
@@ -155,10 +157,7 @@ def video_dataset_from_directory(
 
 
 def _check_parts(
-    videos: Videos,
-    directory: str | os.PathLike,
-    subset: str | None,
-    validation_split: float | None,
+    videos: Videos, directory: str | os.PathLike, subset: str | None, validation_split: float | None
 ) -> None:
     """Raises ValueError if it is not clear what is for validation."""
     if subset is not None and validation_split is None and videos.rule:
@@ -192,17 +191,6 @@ def _label(directory: str, labels: Sequence[int] | None, follow_links: bool) -> 
         for name, label in zip(names, known, strict=True)
     )
     return Videos(videos, () if labels is None else map(str, classes), rule="labels as given")
-
-
-def _share_out(
-    videos: Videos, name: str | None, validation_split: float | None, split_seed: int
-) -> Videos:
-    if name is None or validation_split is None:
-        return videos
-    files = [(video.name, video.label) for video in videos]
-    tests, rule = choose_tests(files, validation_split, split_seed)
-    chosen = [video for video in videos if (video.name in tests) == (name == "validation")]
-    return Videos(chosen, videos.class_names, rule=rule)
 
 
 def _square(image_size: int | Sequence[int]) -> int:

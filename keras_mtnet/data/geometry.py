@@ -30,18 +30,10 @@ def random_box(
     aspect: tuple[float, float],
     draws: np.ndarray,
 ) -> Box:
-    """A box of random size.
+    """A box of a frame: its share of the area uniform, and its width over height in its logarithm.
 
-    Args:
-        height: of the frame.
-        width: of the frame.
-        area: lowest and highest share of the box in the frame's area; uniform between them.
-        aspect: lowest and highest width over height; its logarithm is uniform.
-        draws: 22 numbers in [0, 1) that decide.
-
-    Returns:
-        The first of ten boxes that fits. If none does, the tenth, with the sides that are too long
-        cut to the frame's.
+    The first that fits of ten boxes, which 22 `draws` in [0, 1) decide. If none does, the tenth,
+    with the sides that are too long cut to the frame's.
     """
     pixels = (area[0] + (area[1] - area[0]) * draws[:10]) * height * width
     ratios = aspect[0] * (aspect[1] / aspect[0]) ** draws[10:20]
@@ -53,11 +45,7 @@ def random_box(
 
 
 def uniform_squares(height: int, width: int, crops: int) -> list[Box]:
-    """Test crops of `crop_side`.
-
-    One crop is the center. Several are spread along the longer side from end to end, and are
-    centered on the shorter one.
-    """
+    """Test crops of `crop_side` along the longer side, from end to end; a single one is central."""
     side = crop_side(height, width)
     down, right = height - side, width - side
     if crops == 1:

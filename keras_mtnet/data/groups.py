@@ -31,15 +31,9 @@ _NAMES = tuple(
 
 
 def find_groups(files: Iterable[tuple[str, int]]) -> tuple[dict[str, str], str]:
-    """Finds which files belong together.
+    """The group of each file, and in words what decided.
 
-    Args:
-        files: path below the root, with forward slashes, and label of each file.
-
-    Returns:
-        The group of each file, and in words what decided.
-
-    Example:
+    `files` are pairs of the path below the root, with forward slashes, and the label.
 
     >>> find_groups([("a/x_g1_c1.avi", 0), ("a/x_g1_c2.avi", 0), ("b/y.avi", 1)])[0]
     {'a/x_g1_c1.avi': 'group 1', 'a/x_g1_c2.avi': 'group 1', 'b/y.avi': 'b/y.avi'}
@@ -101,15 +95,8 @@ def choose_tests(
 ) -> tuple[set[str], str]:
     """Chooses the files to validate on: whole groups, of each class about the share asked for.
 
-    Of each class at least one file is left for training.
-
-    Args:
-        files: as for `find_groups`.
-        validation_split: the share.
-        split_seed: chooses.
-
-    Returns:
-        The files, and in words how they were chosen.
+    Of each class at least one file is left for training. `files` are as for `find_groups`. Returns
+    the chosen ones, and in words how they were chosen.
 
     Raises:
         ValueError: for a share outside (0, 1), a seed that is no integer, or where no group can be

@@ -17,14 +17,7 @@ def mix_batch(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Mixes a batch as `augment` says: by MixUp, CutMix, or either of them evenly.
 
-    Args:
-        clips: float32 `(B, T, H, W, 3)`.
-        labels: float32 `(B, classes)`.
-        seed: int64 `(2,)`.
-        augment: concentrations of both.
-
-    Returns:
-        Clips and labels of the same shapes.
+    Clips are float32 `(B, T, H, W, 3)`, labels float32 `(B, classes)`, and so is what is returned.
     """
     which, inner = tf.unstack(tf.random.split(seed, 2))
 

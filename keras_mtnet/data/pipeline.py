@@ -7,18 +7,20 @@ handing one over costs as much as decoding a few frames.
 
 import functools
 import weakref
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mtnet.checks import check_counts, given
-from keras_mtnet.data.augment import Augment, augment_clip
-from keras_mtnet.data.batches import Batch, BatchReader, check_videos, open_batches
+from keras_mtnet.clip_spec import ClipSpec
+from keras_mtnet.data.augment import Augment, augment_clip, find_augment
+from keras_mtnet.data.batches import Batch, BatchReader, check_videos
 from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.data.mixing import mix_batch
 from keras_mtnet.data.random_ops import sample_seed
 from keras_mtnet.data.report import ReadReport
-from keras_mtnet.data.stream import Position
+from keras_mtnet.data.stream import ClipStream, Position
 from keras_mtnet.data.videos import Videos
 from keras_mtnet.video import VideoError
 
@@ -109,47 +111,28 @@ def clips(
     >>> [clips.shape for clips, labels in train.take(1)]
     [TensorShape([4, 4, 16, 16, 3])]
     """
-    reader = open_batches(
-        videos,
-        frames=frames,
-        stride=stride,
-        size=size,
-        batch_size=batch_size,
-        training=training,
-        seed=seed,
-        augment=augment,
-        flip=flip,
-        label_mode=label_mode,
-        fps=fps,
-        sampling=sampling,
-        sample_weights=sample_weights,
-        strict=strict,
-        report=report,
-        parallel_calls=parallel_calls,
-        part=part,
-    )
-    stream, augment, calls = reader.stream, reader.augment, reader.threads.count
+    check_videos(videos)
+    augment = find_augment(augment, flip, training)
+    stride = videos.stride if stride is None else stride
+    report = report or ReadReport()
+    spec = ClipSpec(frames, stride, size, fps, sampling, videos.class_names or None)
+    clip_reader = ClipReader(spec, augment, report, strict)
+    stream = ClipStream(len(videos), batch_size, training, seed, part)
+    reader = BatchReader(videos, clip_reader, stream, label_mode, sample_weights, parallel_calls)
     position = Position()
     # Enough batches at a time to keep all threads busy.
-    batches = _read_batches(reader, position, at_once=-(-calls // stream.clips) + 1)
+    batches = _read_batches(reader, position, at_once=-(-reader.calls // stream.clips) + 1)
     if augment.changes_pixels:
-        change = functools.partial(_augment, augment=augment, seed=seed, calls=calls)
+        change = functools.partial(_augment, augment, seed, reader.calls)
         batches = batches.map(change, num_parallel_calls=2, deterministic=True)
-    finish = functools.partial(
-        _finish,
-        classes=len(videos.class_names),
-        label_mode=label_mode,
-        augment=augment,
-        seed=seed,
-        weighted=sample_weights,
-    )
-    batches = _deliver(batches.map(finish).prefetch(_AHEAD), position, stream.steps)
-    weakref.finalize(batches, reader.threads.close)
+    batches = batches.map(functools.partial(_finish, reader, augment, seed)).prefetch(_AHEAD)
+    batches = _deliver(batches, position, stream.steps)
+    weakref.finalize(batches, reader.close)
     batches.class_names = videos.class_names
-    batches.report = reader.report
+    batches.clip_spec = spec
+    batches.report = report
     batches.position = position
     batches.batch_names = reader.names
-    batches.clip_spec = reader.clip_spec
     return batches
 
 
@@ -169,18 +152,11 @@ def views(
     """The views of each video that a test averages over, one element per video.
 
     Args:
-        videos: from `read_split` or `read_videos`.
-        frames: as for `clips`.
-        stride: as for `clips`.
-        size: as for `clips`.
+        videos, frames, stride, size, strict, report, fps, sampling: as for `clips`.
         num_clips: windows, spread uniformly over the video.
         num_crops: crops of each window, spread along the longer side; 1 is the center.
-        strict: as for `clips`.
-        report: as for `clips`.
         parallel_calls: videos read at the same time; None for one per CPU, as long as their views
             stay below 512 MB.
-        fps: as for `clips`.
-        sampling: as for `clips`.
 
     Returns:
         A `tf.data.Dataset` of views uint8 `(num_clips * num_crops, frames, size, size, 3)`, label
@@ -192,40 +168,36 @@ def views(
     """
     check_videos(videos)
     check_counts(num_clips=num_clips, num_crops=num_crops, **given(parallel_calls=parallel_calls))
-    report = ReadReport() if report is None else report
+    report = report or ReadReport()
     stride = videos.stride if stride is None else stride
-    reader = ClipReader(frames, stride, size, fps, sampling, report=report, strict=strict)
-    shape = (num_clips * num_crops, frames, size, size, 3)
-    calls = parallel_calls or reader.parallel_views(num_clips, num_crops)
+    spec = ClipSpec(frames, stride, size, fps, sampling)
+    reader = ClipReader(spec, report=report, strict=strict)
 
-    def read(place: int) -> tuple[np.ndarray, np.int32, np.bool_]:
+    def read(place: int) -> tuple[np.ndarray, np.int32]:
         video = videos[place]
         try:
             found = reader.views(video, num_clips, num_crops)
         except VideoError as error:
-            report.add_failed(video.name, error.reason)
+            report.failed[video.name] = error.reason
             if strict:
                 raise VideoError(video.name, error.reason) from error
-            return np.zeros((0, *shape[1:]), "uint8"), np.int32(video.label), np.False_
-        return found, np.int32(video.label), np.True_
+            found = np.zeros((0, *reader.shape), "uint8")
+        return found, np.int32(video.label)
 
     def read_in_graph(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        found = tf.numpy_function(read, [place], (tf.uint8, tf.int32, tf.bool))
-        for tensor, each in zip(found, ((None, *shape[1:]), (), ()), strict=True):
-            tensor.set_shape(each)
-        return found[0], found[1], place, found[2]
+        found, label = tf.numpy_function(read, [place], (tf.uint8, tf.int32))
+        return tf.ensure_shape(found, (None, *reader.shape)), tf.ensure_shape(label, ()), place
 
+    whole = (num_clips * num_crops, *reader.shape)
     found = tf.data.Dataset.range(len(videos))
+    calls = parallel_calls or reader.parallel_views(num_clips, num_crops)
     found = found.map(read_in_graph, num_parallel_calls=calls, deterministic=True)
-    found = found.filter(lambda x, y, place, readable: readable)
-    found = found.map(lambda x, y, place, _: (tf.ensure_shape(x, shape), y, place))
+    found = found.filter(lambda x, y, place: tf.shape(x)[0] > 0)
+    found = found.map(lambda x, y, place: (tf.ensure_shape(x, whole), y, place))
     found = _as_set(found.prefetch(1))
     found.class_names = videos.class_names
     found.report = report
     return found
-
-
-# --- Inside --------------------------------------------------------------------------------------
 
 
 def _read_batches(reader: BatchReader, position: Position, at_once: int) -> tf.data.Dataset:
@@ -239,12 +211,11 @@ def _read_batches(reader: BatchReader, position: Position, at_once: int) -> tf.d
         return reader.placeholder(epoch, step) if placeholder else reader.read(epoch, step)
 
     def read_in_graph(place: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        types = (tf.uint8, tf.int32, tf.float32, tf.int64, tf.int64)
-        batch = tf.numpy_function(read, [place], types)
-        size = reader.stream.clips if reader.full else None
-        for tensor, shape in zip(batch[:4], (reader.shape, (), (), ()), strict=True):
-            tensor.set_shape((size, *shape))
-        batch[4].set_shape(())
+        like: tuple[Any, ...] = reader.placeholder(0, 0)
+        batch = tf.numpy_function(read, [place], [part.dtype for part in like])
+        size = (reader.stream.clips if reader.full else None,)
+        for tensor, part in zip(batch, like, strict=True):
+            tensor.set_shape((*size, *part.shape[1:])[: part.ndim])
         return place, *batch
 
     def start() -> np.ndarray:
@@ -290,15 +261,7 @@ def _as_set(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _augment(
-    place: tf.Tensor,
-    clips: tf.Tensor,
-    labels: tf.Tensor,
-    weights: tf.Tensor,
-    numbers: tf.Tensor,
-    first: tf.Tensor,
-    augment: Augment,
-    seed: int,
-    calls: int,
+    augment: Augment, seed: int, calls: int, place: tf.Tensor, clips: tf.Tensor, *others: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
     """Does to each clip what `augment` says, by its number."""
 
@@ -306,32 +269,20 @@ def _augment(
         clip, number = clip_and_number
         return augment_clip(clip, sample_seed(seed, number), augment)
 
+    numbers = others[2]
     like = tf.TensorSpec(clips.shape[1:], tf.uint8)
     how = {"parallel_iterations": calls, "fn_output_signature": like}
     changed = tf.cond(
         place[2] > 0, lambda: clips, lambda: tf.map_fn(change, (clips, numbers), **how)
     )
-    return place, tf.ensure_shape(changed, clips.shape), labels, weights, numbers, first
+    return place, tf.ensure_shape(changed, clips.shape), *others
 
 
 def _finish(
-    place: tf.Tensor,
-    clips: tf.Tensor,
-    labels: tf.Tensor,
-    weights: tf.Tensor,
-    _: tf.Tensor,
-    first: tf.Tensor,
-    classes: int,
-    label_mode: str | None,
-    augment: Augment,
-    seed: int,
-    weighted: bool,
+    reader: BatchReader, augment: Augment, seed: int, place: tf.Tensor, *batch: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
-    """Gives labels their form, mixes the batch, and leaves out what is not asked for."""
-    if label_mode == "categorical":
-        labels = tf.one_hot(labels, classes)
-    elif label_mode == "binary":
-        labels = tf.cast(labels, tf.float32)[:, None]
+    """Mixes the clips of a batch, and leaves out what is not asked for."""
+    clips, labels, weights, _, first = batch
     if augment.mixes:
         clips = tf.cast(clips, tf.float32)
         batch_seed = tf.random.fold_in(sample_seed(seed, first), 2)
@@ -343,5 +294,4 @@ def _finish(
         clips, labels = (
             tf.ensure_shape(x, y.shape) for x, y in zip(mixed, (clips, labels), strict=True)
         )
-    batch = (clips,) if label_mode is None else (clips, labels)
-    return place, *batch, *((weights,) if weighted else ())
+    return place, *reader.asked_for(clips, labels, weights)

@@ -54,12 +54,7 @@ def random_box(
     area: tuple[float, float],
     aspect: tuple[float, float],
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """A box in a frame: its share of the area uniform, its aspect uniform in its logarithm.
-
-    Returns:
-        Top, left, height and width, int32. The first of ten boxes that fits; if none does, the
-        tenth with the sides that are too long cut to the frame's.
-    """
+    """A box of a frame: top, left, height and width, int32; drawn as by `geometry.random_box`."""
     draws = tf.unstack(tf.random.split(seed, 4))
     height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     pixels = uniform(draws[0], *area, shape=(10,)) * height * width

@@ -45,27 +45,18 @@ def _window(start: int, count: int, frames: int, stride: int) -> np.ndarray:
 
 
 def random_window(count: int, frames: int, stride: int, u: float) -> np.ndarray:
-    """A training window.
+    """A training window of a video of `count` frames: numbers `stride` apart, int64 `(frames,)`.
 
-    Args:
-        count: number of frames in the video.
-        frames: number of frames in the window.
-        stride: distance of neighboring frames of the window.
-        u: in [0, 1), decides the start, uniform over all possible ones.
-
-    Returns:
-        Frame numbers, int64 `(frames,)`. Where the video is shorter than the window, it loops.
+    `u` in [0, 1) decides the start, uniform over all possible ones. Where the video is shorter than
+    the window, it loops.
     """
     return _window(int(u * _starts(count, frames, stride)), count, frames, stride)
 
 
 def uniform_windows(count: int, frames: int, stride: int, windows: int) -> np.ndarray:
-    """Test windows spread uniformly over a video, the first at its start, the last at its end.
+    """Test windows `(windows, frames)`, spread from the start of a video to its end.
 
     A single window is the middle one; if it has to loop, it begins with the video.
-
-    Returns:
-        Frame numbers, int64 `(windows, frames)`.
     """
     starts = _starts(count, frames, stride)
     if windows > 1:
@@ -76,18 +67,10 @@ def uniform_windows(count: int, frames: int, stride: int, windows: int) -> np.nd
 
 
 def dense_windows(count: int, frames: int, stride: int, step: int | None = None) -> np.ndarray:
-    """Windows that together see all of a video, one after the other.
+    """Windows `(windows, frames)`, int64, that together see all of a video, one after the other.
 
-    Args:
-        count: number of frames in the video.
-        frames: number of frames in a window.
-        stride: distance of neighboring frames of a window.
-        step: from where a window begins to where the next one does; when None, so far that they
-            follow each other without overlap.
-
-    Returns:
-        Frame numbers, int64 `(windows, frames)`; how many depends on the video. The last window
-        ends with the video. Where the video is shorter than a window, there is one, which loops.
+    They begin `step` apart; when None, so far that they follow each other without overlap. The last
+    one ends with the video. Where the video is shorter than a window, there is one, which loops.
     """
     step = frames * stride if step is None else step
     last = _starts(count, frames, stride) - 1 if _fits(count, frames, stride) else 0
@@ -96,19 +79,11 @@ def dense_windows(count: int, frames: int, stride: int, step: int | None = None)
 
 
 def segment_frames(count: int, frames: int, draws: np.ndarray | float = 0.5) -> np.ndarray:
-    """One frame of each of `frames` equal parts of a video.
+    """One frame of each of `frames` equal parts of a video: int64 `(frames,)`, never decreasing.
 
-    Args:
-        count: number of frames in the video.
-        frames: number of parts.
-        draws: `(frames,)` in [0, 1), where in its part each frame is, for training; by default the
-            middle, for tests.
-
-    Returns:
-        Frame numbers, int64 `(frames,)`, never decreasing. Where the video has fewer frames than
-        there are parts, some come several times.
-
-    Source: Wang et al., Temporal Segment Networks, 2016.
+    `draws`, `(frames,)` in [0, 1), say where in its part each frame is. Where the video has fewer
+    frames than there are parts, some come several times. (Wang et al., Temporal Segment Networks,
+    2016.)
     """
     parts = np.arange(frames)
     last = -(-(parts + 1) * count // frames) - 1  # of each part; rounding must not go beyond

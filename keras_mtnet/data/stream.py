@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from keras_mtnet.checks import check_counts, check_integer
 from keras_mtnet.data import sampling
 from keras_mtnet.data.clip_reader import ClipDraws
 
@@ -19,8 +20,7 @@ class Position:
     """Where the next iteration over a data set begins. It may be changed at any time.
 
     Attributes:
-        epoch: number of the epoch that the next iteration reads. It advances when an iteration has
-            delivered its last batch, and not before.
+        epoch: that the next iteration reads. It advances when one has delivered its last batch.
         skip: number of batches at the beginning of the next iteration that are delivered as
             placeholders, all zeros, without reading anything. Back at 0 as soon as it begins.
     """
@@ -33,25 +33,26 @@ class Position:
 class ClipStream:
     """The samples of a data set in batches.
 
-    Attributes:
-        count: number of videos.
-        batch_size: clips in a batch, of all workers together.
-        training: an endless stream of shuffled passes in full batches; otherwise each video once,
-            in order, with a smaller last batch.
-        seed: of the order and of the clips.
-        part: `(i, n)`, for worker i of n, takes the i-th of n equal parts of each batch.
-
-    Example:
-
     >>> ClipStream(count=5, batch_size=2, training=False).numbers(epoch=0, step=2)
     array([4])
     """
 
-    count: int
-    batch_size: int
+    count: int  # of videos
+    batch_size: int  # clips in a batch, of all workers together
+    # An endless stream of shuffled passes in full batches. Otherwise each video once, in order,
+    # with a smaller last batch.
     training: bool
-    seed: int = 0
-    part: tuple[int, int] = (0, 1)
+    seed: int = 0  # of the order and of the clips
+    part: tuple[int, int] = (0, 1)  # (i, n): worker i of n takes the i-th of n equal parts
+
+    def __post_init__(self) -> None:
+        check_counts(batch_size=self.batch_size)
+        check_integer(seed=self.seed)
+        if self.batch_size % self.part[1]:
+            raise ValueError(
+                f"batch_size must be divisible by the {self.part[1]} parts. "
+                f"Received: batch_size={self.batch_size}"
+            )
 
     @property
     def steps(self) -> int:
@@ -85,10 +86,9 @@ class ClipStream:
     def weights(self, readable: int) -> np.ndarray:
         """Sample weights of a full batch whose first `readable` clips are real, float32 `(b,)`.
 
-        In training the real clips make up for the others, so that the mean over the batch is the
-        mean over the real clips. In evaluation all real clips weigh the same, so that the mean over
-        all batches is the mean over all videos. Among several workers, of which none knows what
-        the others can read, real clips weigh 1 in training.
+        In training the mean over the batch is then that over the real clips, in evaluation the mean
+        over all batches that over all videos. Of several workers none knows what the others can
+        read: real clips weigh 1 in training.
         """
         real = np.arange(self.clips) < readable
         if not self.training:

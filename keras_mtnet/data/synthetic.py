@@ -22,54 +22,35 @@ from keras_mtnet.checks import check_counts
 _Motion = Callable[[np.ndarray, float, np.random.Generator], tuple]
 
 
-def _travel(dx: float, dy: float) -> _Motion:
-    """Steady travel by a share of the frame height per frame."""
+def _steady(dx: float = 0, dy: float = 0, turn: float = 0) -> _Motion:
+    """Travel by a share of the frame height, or turning on the spot by radians, per frame."""
 
     def motion(t, h, rng):
-        speed = h * rng.uniform(0.85, 1.15) * rng.choice([-1, 1] if dx else [1])
-        return speed * dx * t, speed * dy * t, 0 * t
+        speed = rng.uniform(0.85, 1.15) * rng.choice([1] if dy else [-1, 1])
+        return h * speed * dx * t, h * speed * dy * t, speed * turn * t
 
     return motion
 
 
-def _sway(period: float) -> _Motion:
-    """Sideways to and fro in `period` frames."""
+def _swing(period: float, dx: float = 0, turn: float = 0) -> _Motion:
+    """The same, to and fro in `period` frames."""
 
     def motion(t, h, rng):
         phase = 2 * np.pi * (t / (period * rng.uniform(0.85, 1.15)) + rng.random())
-        return 0.15 * h * np.sin(phase), 0 * t, 0 * t
-
-    return motion
-
-
-def _spin(speed: float) -> _Motion:
-    """Each shape turns on the spot, by `speed` radians per frame."""
-
-    def motion(t, h, rng):
-        return 0 * t, 0 * t, speed * rng.uniform(0.85, 1.15) * rng.choice([-1, 1]) * t
-
-    return motion
-
-
-def _rock(period: float) -> _Motion:
-    """Each shape turns to and fro in `period` frames."""
-
-    def motion(t, h, rng):
-        phase = 2 * np.pi * (t / (period * rng.uniform(0.85, 1.15)) + rng.random())
-        return 0 * t, 0 * t, 0.9 * np.sin(phase)
+        return dx * h * np.sin(phase), 0 * t, turn * np.sin(phase)
 
     return motion
 
 
 MOTIONS: dict[str, _Motion] = {
-    "DriftFast": _travel(0.036, 0),
-    "DriftSlow": _travel(0.009, 0),
-    "Fall": _travel(0, 0.018),
-    "Rise": _travel(0, -0.018),
-    "Rock": _rock(14),
-    "Spin": _spin(0.16),
-    "SwayFast": _sway(10),
-    "SwaySlow": _sway(30),
+    "DriftFast": _steady(dx=0.036),
+    "DriftSlow": _steady(dx=0.009),
+    "Fall": _steady(dy=0.018),
+    "Rise": _steady(dy=-0.018),
+    "Rock": _swing(14, turn=0.9),
+    "Spin": _steady(turn=0.16),
+    "SwayFast": _swing(10, dx=0.15),
+    "SwaySlow": _swing(30, dx=0.15),
 }
 
 

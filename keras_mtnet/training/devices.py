@@ -8,22 +8,16 @@ import tensorflow as tf
 
 
 def make_strategy(name: str, batch_size: int, logical_cpus: int = 0) -> tf.distribute.Strategy:
-    """The devices to compute on.
+    """The devices to compute on: for `"mirrored"` all GPUs of this machine or its logical CPUs.
 
-    Args:
-        name: `"mirrored"` for all GPUs of this machine, or all its logical CPUs if it has none,
-            each with a copy of the model and a part of the batch; otherwise the default device.
-        batch_size: clips of a step on all devices together.
-        logical_cpus: split the CPU into so many devices first; 0 leaves it as it is.
+    Each has a copy of the model and a part of the batch. Any other name is the default device.
+    `logical_cpus` splits the CPU into so many first.
 
     Raises:
         ValueError: if the batch cannot be divided, or it is too late to split the CPU.
     """
     backend = keras.backend.backend()
-    if backend != "tensorflow" and (backend, name) not in (
-        ("jax", "none"),
-        ("jax", "multi_worker"),
-    ):
+    if backend != "tensorflow" and (backend != "jax" or name == "mirrored"):
         raise ValueError(
             "Training runs on Keras' TensorFlow backend, and strategy 'none' also on JAX. "
             f"Received: KERAS_BACKEND={backend}, strategy={name!r}"

@@ -1,9 +1,8 @@
 """Several workers: several machines, or several processes, that train one network.
 
-Keras' JAX backend computes: every worker runs
-the same program on its own part of each batch, and `keras.distribution.DataParallel` makes them one
-computation, batch statistics included. JAX's coordination service, at the address of worker 0,
-finds the workers and notices when one is lost.
+Keras' JAX backend computes: every worker runs the same program on its own part of each batch, and
+`keras.distribution.DataParallel` makes them one computation, batch statistics included. JAX's
+coordination service, at the address of worker 0, finds the workers and notices when one is lost.
 """
 
 import atexit
@@ -114,11 +113,7 @@ class Workers:
             keras.distribution.set_distribution(before)
 
     def gather(self, value: Any) -> list[Any]:
-        """What each worker gives here, in their order. Waits for all of them.
-
-        Args:
-            value: anything that JSON can hold.
-        """
+        """What each worker gives here, anything that JSON holds, in order. Waits for all."""
         if not self.connected:
             return [value]
         from jax.experimental.multihost_utils import process_allgather
@@ -134,8 +129,7 @@ class Workers:
     def check_same(self, things: dict[str, dict[str, Any]]) -> None:
         """Raises ValueError, in all workers, unless each has the same values as the chief.
 
-        Args:
-            things: what to compare, by the name of the thing and of its property.
+        `things` are what to compare, by the name of the thing and of its property.
         """
         found = self.gather(things)
         for (index, other), thing in itertools.product(enumerate(found), found[0]):
@@ -187,11 +181,7 @@ def weigh_by_real_clips(model: keras.Model) -> None:
 
 
 def join(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> Workers:
-    """The workers of a run, connected.
-
-    Args:
-        recipe: of the run.
-        environment: where `TF_CONFIG` or Slurm say who the workers are.
+    """The workers of a run, connected, as `TF_CONFIG` or Slurm name them in the environment.
 
     Raises:
         ValueError: if the run cannot be divided among them, or they are not named.
@@ -221,13 +211,9 @@ def join(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> Workers
 def find_workers(environment: Mapping[str, str]) -> Workers:
     """The workers that `TF_CONFIG` or, without it, Slurm names; not connected yet.
 
-    `TF_CONFIG` is the JSON that TensorFlow uses, e.g. for the first of two workers
-    `{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}`;
-    a cluster with a `chief` counts it as the first worker. Under Slurm the tasks of an `srun` are
-    the workers.
-
-    Raises:
-        ValueError: if there is neither, or `TF_CONFIG` is not like that.
+    `TF_CONFIG` is the JSON that TensorFlow uses; a cluster with a `chief` counts it as the first
+    worker. Under Slurm the tasks of an `srun` are the workers. ValueError if there is neither, or
+    `TF_CONFIG` is another.
     """
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
@@ -239,12 +225,13 @@ def find_workers(environment: Mapping[str, str]) -> Workers:
             f"strategy='multi_worker' finds Slurm, but not {', '.join(missing)}: start the workers "
             "with srun."
         )
+    config = {
+        "cluster": {"worker": ["host1:2222", "host2:2222"]},
+        "task": {"type": "worker", "index": 0},
+    }
     raise ValueError(
-        "strategy='multi_worker' needs to know the workers: set TF_CONFIG, as {}, or start them "
-        "with Slurm's srun.".format(
-            '\'{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
-            '"task": {"type": "worker", "index": 0}}\''
-        )
+        f"strategy='multi_worker' needs to know the workers: set TF_CONFIG, as "
+        f"'{json.dumps(config)}', or start them with Slurm's srun."
     )
 
 

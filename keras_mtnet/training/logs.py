@@ -22,9 +22,6 @@ def log_callbacks(recipe: Recipe, training: Videos) -> list[keras.callbacks.Call
 
     Where matplotlib or tensorboard are not installed, a message says what is left out. A file that
     cannot be written is logged.
-
-    Raises:
-        ImportError: if the recipe names a project of Weights & Biases, which is not installed.
     """
     output = Path(recipe.output)
     history = output / "history.csv"
@@ -72,19 +69,13 @@ def _show_clips(recipe: Recipe, training: Videos, folder: Path) -> None:
             tf.summary.image("clips", clip_grid(shown)[None], step=0)
 
 
-def clip_grid(clips: np.ndarray, rows: int = 4, columns: int = 8) -> np.ndarray:
-    """A picture of clips: one per row, frames from left to right.
+def clip_grid(clips: np.ndarray) -> np.ndarray:
+    """RGB uint8 `(height, width, 3)` of up to four clips `(N, T, H, W, 3)`, one per row.
 
-    Args:
-        clips: `(N, T, H, W, 3)`, 0 to 255.
-        rows: most clips to show.
-        columns: most frames of a clip, spread over it.
-
-    Returns:
-        RGB uint8 `(height, width, 3)`.
+    Up to eight frames of each are shown, spread over it from left to right.
     """
-    frames = np.linspace(0, clips.shape[1] - 1, min(columns, clips.shape[1])).round().astype(int)
-    shown = np.asarray(clips[:rows, frames]).astype("uint8")
+    frames = np.linspace(0, clips.shape[1] - 1, min(8, clips.shape[1])).round().astype(int)
+    shown = np.asarray(clips[:4, frames]).astype("uint8")
     n, t, h, w, _ = shown.shape
     return shown.transpose(0, 2, 1, 3, 4).reshape(n * h, t * w, 3)
 

@@ -22,27 +22,16 @@ _SIZE_STEP = 8  # sizes are whole multiples, so that stages halve them without r
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One pass over the training videos.
+    """One pass over the training videos."""
 
-    Attributes:
-        number: from 0.
-        first_step: steps of all epochs before it.
-        steps: its own: as many as it takes to see as many clips as there are videos.
-        batch_size: clips of a step.
-        frames: of a clip.
-        stride: every `stride`-th frame of a video is in a clip.
-        size: height and width of a clip.
-        rate: factor on the learning rate: batches are `rate` times as large as the recipe's.
-    """
-
-    number: int
-    first_step: int
-    steps: int
+    number: int  # from 0
+    first_step: int  # steps of all epochs before it
+    steps: int  # as many as it takes to see as many clips as there are videos
     batch_size: int
     frames: int
     stride: int
     size: int
-    rate: float = 1.0
+    rate: float = 1.0  # on the learning rate: batches are so many times as large as the recipe's
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -51,13 +40,7 @@ class Epoch:
 
 
 def plan(recipe: Recipe, videos: int) -> list[Epoch]:
-    """The epochs of a run.
-
-    Args:
-        recipe: with stride and size filled in.
-        videos: how many there are to train on.
-
-    Example:
+    """The epochs of a run, by its recipe with stride and size filled in, and the number of videos.
 
     >>> [epoch] = plan(Recipe(stride=2, size=64, epochs=1, batch_size=4), videos=18)
     >>> epoch.steps, epoch.shape

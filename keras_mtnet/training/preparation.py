@@ -21,11 +21,7 @@ from keras_mtnet.weights import load_weights
 
 
 def read_videos(recipe: Recipe) -> tuple[Videos, Videos]:
-    """The videos to train and to validate on.
-
-    Raises:
-        ValueError: if one of the two lists is empty.
-    """
+    """The videos to train and to validate on; ValueError if one of the two lists is empty."""
     place = recipe.data, recipe.root, recipe.annotations, recipe.split
     training, validation = (read_split(*place, subset=subset) for subset in ("train", "validation"))
     for part, videos in (("training", training), ("validation", validation)):
@@ -52,7 +48,7 @@ def resolve(recipe: Recipe, training: Videos) -> Recipe:
 
 def check_readable(videos: Videos, part: str, recipe: Recipe) -> None:
     """Raises ValueError unless at least one of the videos can be read."""
-    reader = ClipReader(**recipe.clip_options())
+    reader = ClipReader(ClipSpec(**recipe.clip_options()))
     reasons = []
     for video in videos:
         try:
@@ -70,22 +66,14 @@ def build_model(
     shape = (None,) * 3 if any_shape else (recipe.frames, recipe.size, recipe.size)
     options = {"synchronized": True} if synchronized else {}
     return build(
-        recipe.model,
-        classes=classes,
-        input_shape=(*shape, 3),
-        **options,
-        **recipe.model_options(),
+        recipe.model, classes=classes, input_shape=(*shape, 3), **options, **recipe.model_options()
     )
 
 
 def make_model(recipe: Recipe, training: Videos, replicas: int, fresh: bool = True) -> VideoModel:
-    """The network of a recipe as a run begins.
+    """The network of a resolved recipe as a run begins, trained on `replicas` devices together.
 
-    Args:
-        recipe: resolved.
-        training: what it is to name.
-        replicas: devices that it is trained on together.
-        fresh: whether it begins with the weights of the recipe.
+    It names what `training` holds, and `fresh` begins with the weights of the recipe.
     """
     synchronized = replicas > 1 and recipe.batch_norm == "synchronized"
     model = build_model(recipe, len(training.class_names), synchronized, recipe.multigrid)
@@ -96,10 +84,7 @@ def make_model(recipe: Recipe, training: Videos, replicas: int, fresh: bool = Tr
     if recipe.weights and fresh:
         new = load_weights(model, recipe.weights)
         logging.info(f"Weights from {recipe.weights}. Re-initialized: {', '.join(new) or 'none'}.")
-    spec = recipe.clip_options()
-    if recipe.sampling != "window":
-        spec["stride"] = None
-    model.clip_spec = ClipSpec(**spec, class_names=training.class_names)
+    model.clip_spec = ClipSpec(**recipe.clip_options(), class_names=training.class_names)
     return model
 
 

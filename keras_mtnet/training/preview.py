@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -98,28 +97,18 @@ def time_a_step(run: Run, logical_cpus: int) -> tuple[float, float]:
     for batch in stream:  # one at a time: a large one may take a gigabyte
         read, first = read + 1, first or batch
     reading = (time.perf_counter() - begin) / read
-    clock = _StepClock()
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
+    )
     repeated = stream.from_tensors(first).repeat(_TIMED_STEPS + 2)
     model.fit(repeated, shuffle=False, verbose=0, callbacks=[clock])
     # The first step is traced and the second may still be warming up.
-    return float(np.median(np.diff(clock.ends)[1:])), reading
-
-
-class _StepClock(keras.callbacks.Callback):
-    """When the steps ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.ends.append(time.perf_counter())
+    return float(np.median(np.diff(ends)[1:])), reading
 
 
 def duration(seconds: float) -> str:
     """A time in words.
-
-    Example:
 
     >>> duration(40), duration(12600)
     ('40 s', '3.5 h')

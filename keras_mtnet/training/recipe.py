@@ -21,17 +21,6 @@ MODELS = tuple(dict.fromkeys(("MTNetS", "MTNetM", "MTNetL", "MTNet", *(m for m, 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
 STRATEGIES = ("none", "mirrored", "multi_worker")
 NORMALIZATIONS = ("synchronized", "local", "frozen")
-# Settings that replace those of the augmentation preset.
-AUGMENTATIONS = (
-    "flip",
-    "brightness",
-    "contrast",
-    "saturation",
-    "hue",
-    "erase",
-    "mix_up",
-    "cut_mix",
-)
 _OF_MTNETS = ("variant", "ratio", "cell", "stage_filters", "stage_depths")
 _PATHS = ("root", "output", "annotations", "weights")
 
@@ -232,7 +221,8 @@ class Recipe:
 
     def augmentation(self) -> Augment:
         """The preset, with single settings replaced."""
-        given = {name: getattr(self, name) for name in AUGMENTATIONS}
+        names = {field.name for field in dataclasses.fields(Augment)}
+        given = {name: value for name, value in vars(self).items() if name in names}
         given = {name: value for name, value in given.items() if value is not None}
         return dataclasses.replace(PRESETS[self.augment], **given)
 

@@ -18,17 +18,8 @@ from keras_mtnet.callbacks.checkpoint import find_checkpoints
 from keras_mtnet.data import ReadReport, Videos, clips
 from keras_mtnet.files import write_beside, write_text
 from keras_mtnet.models.video_model import VideoModel
-from keras_mtnet.training.devices import (
-    dtype_policy,
-    gpu_capability,
-    make_strategy,
-)
-from keras_mtnet.training.distributed import (
-    Workers,
-    WorkersResume,
-    join,
-    weigh_by_real_clips,
-)
+from keras_mtnet.training.devices import dtype_policy, gpu_capability, make_strategy
+from keras_mtnet.training.distributed import Workers, WorkersResume, join, weigh_by_real_clips
 from keras_mtnet.training.logs import log_callbacks
 from keras_mtnet.training.plan import Epoch, phases, plan, total_steps
 from keras_mtnet.training.preparation import (
@@ -95,18 +86,11 @@ def train(recipe: Recipe, resume: bool = False, logical_cpus: int = 0) -> Path:
 
 
 class Run:
-    """A training run.
+    """A training run: recipe with everything filled in, folder, workers, videos, epochs.
 
-    Attributes:
-        recipe: its settings, with everything filled in.
-        output: its folder.
-        workers: that train it.
-        continues: whether its folder holds a part of it.
-        training, validation: its videos.
-        epochs: its plan.
-        report: videos that could not be read.
-        devices: of this process, that the network is trained on together.
-        model, resume, callbacks: after `prepare`.
+    `continues` tells whether its folder holds a part of it, `report` which videos could not be
+    read, `devices` on how many of this process the network is trained together. `model`, `resume`
+    and `callbacks` are there after `prepare`.
     """
 
     devices = 1

@@ -45,12 +45,9 @@ def load_run(path: str | os.PathLike, best: bool = False) -> tuple["VideoModel",
             raise FileNotFoundError(
                 f"{path} is not the folder of a finished run: it holds no {name}."
             )
-    import keras
+    from keras_mtnet.models import load_model
 
-    import keras_mtnet.layers
-    import keras_mtnet.models  # noqa: F401  what a saved network is made of
-
-    model = keras.models.load_model(path / "model.keras", compile=False)
+    model = load_model(path, compile=False)
     if best:
         model.load_weights(path / "best.weights.h5")
     return model, stored_recipe(path)

@@ -16,16 +16,9 @@ def warmup_cosine(
 ) -> keras.optimizers.schedules.CosineDecay:
     """Linear warm-up from 0, then half a cosine down to 0, for every step.
 
-    With W = `warmup_steps` and S = `total_steps`, step s (counted from 0) has the rate
-    `peak * s / W` before W, then `peak * (1 + cos(pi * (s - W) / (S - W))) / 2`.
-
-    Args:
-        peak: the highest rate.
-        total_steps: steps of the whole run, those of the warm-up included.
-        warmup_steps: steps of the warm-up.
-
-    Returns:
-        A Keras schedule.
+    With W = `warmup_steps` and S = `total_steps`, those of the warm-up included, step s (counted
+    from 0) has the rate `peak * s / W` before W, then `peak * (1 + cos(pi * (s - W) / (S - W))) /
+    2`.
 
     Raises:
         ValueError: if the warm-up is not shorter than the run.
@@ -50,11 +43,21 @@ def warmup_cosine(
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class ScaledByEpoch(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule times a factor that changes with the epoch. See `scaled_by_epoch`."""
+    """A schedule times the factor of the epoch that a step lies in.
+
+    With multigrid this is the linear scaling rule (Goyal et al. 2017): k times the batch, k times
+    the rate.
+
+    Args:
+        schedule: of every step; a Keras schedule, or the configuration of one.
+        starts: first step of each epoch, from 0 up.
+        factors: one per epoch.
+    """
 
     def __init__(self, schedule: Any, starts: Sequence[int], factors: Sequence[float]) -> None:
         super().__init__()
-        self.schedule = keras.optimizers.schedules.deserialize(schedule)
+        stored = isinstance(schedule, dict)
+        self.schedule = keras.optimizers.schedules.deserialize(schedule) if stored else schedule
         self.starts, self.factors = list(starts), list(factors)
 
     def __call__(self, step: Any) -> Any:
@@ -67,31 +70,8 @@ class ScaledByEpoch(keras.optimizers.schedules.LearningRateSchedule):
         return {"schedule": schedule, "starts": self.starts, "factors": self.factors}
 
 
-def scaled_by_epoch(
-    schedule: keras.optimizers.schedules.LearningRateSchedule,
-    starts: Sequence[int],
-    factors: Sequence[float],
-) -> ScaledByEpoch:
-    """`schedule(s)` times the factor of the epoch that step s lies in.
-
-    With multigrid this is the linear scaling rule (Goyal et al. 2017): k times the batch, k times
-    the rate.
-
-    Args:
-        schedule: of every step.
-        starts: first step of each epoch, from 0 up.
-        factors: one per epoch.
-    """
-    return ScaledByEpoch(keras.optimizers.schedules.serialize(schedule), starts, factors)
-
-
 def make_optimizer(recipe: Recipe, epochs: Sequence[Epoch], stages: int = 0) -> LayerwiseSGD:
-    """The optimizer of a run.
-
-    Args:
-        recipe: its settings.
-        epochs: of `plan`.
-        stages: of the network, which are unfrozen one after another from the last to the first.
+    """The optimizer of a run, with the stages of its network that are unfrozen one after another.
 
     Raises:
         ValueError: if the run is too short for its warm-up, or for one update.
@@ -107,7 +87,7 @@ def make_optimizer(recipe: Recipe, epochs: Sequence[Epoch], stages: int = 0) -> 
     rate = warmup_cosine(recipe.peak_learning_rate, total, warmup)
     if any(epoch.rate != 1 for epoch in epochs):
         starts = [epoch.first_step for epoch in epochs]
-        rate = scaled_by_epoch(rate, starts, [epoch.rate for epoch in epochs])
+        rate = ScaledByEpoch(rate, starts, [epoch.rate for epoch in epochs])
     # Everything but the classifier was learned before, if there are weights to start from.
     backbone = [(r"^(?!predictions/)", recipe.backbone_lr_multiplier)] if recipe.weights else []
     average: dict[str, Any] = {}

@@ -1,35 +1,24 @@
-"""Videos: opening, indexing, decoding and checking them, with PyAV and NumPy alone.
+"""Videos: opening, indexing, decoding and checking them, with PyAV and NumPy alone."""
 
-Names load on first use: the lists of suffixes need no decoder.
-"""
+from keras_mtnet.video.array_video import ArrayVideo
+from keras_mtnet.video.check import VideoCheck, check_videos
+from keras_mtnet.video.frame_folder import FrameFolder
+from keras_mtnet.video.opening import count_frames, open_video, read_frames
+from keras_mtnet.video.read_cache import ReadCache
+from keras_mtnet.video.source import EndsEarly, VideoError, VideoSource
+from keras_mtnet.video.video_file import VideoFile
 
-import importlib
-from typing import Any
-
-# public name -> the module that defines it
-_NAMES = {
-    "ArrayVideo": "array_video",
-    "EndsEarly": "source",
-    "FrameFolder": "frame_folder",
-    "ReadCache": "read_cache",
-    "VideoCheck": "check",
-    "VideoError": "source",
-    "VideoFile": "video_file",
-    "VideoSource": "source",
-    "check_videos": "check",
-    "count_frames": "opening",
-    "open_video": "opening",
-    "read_frames": "opening",
-}
-
-__all__ = [*_NAMES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__all__ = [
+    "ArrayVideo",
+    "EndsEarly",
+    "FrameFolder",
+    "ReadCache",
+    "VideoCheck",
+    "VideoError",
+    "VideoFile",
+    "VideoSource",
+    "check_videos",
+    "count_frames",
+    "open_video",
+    "read_frames",
+]

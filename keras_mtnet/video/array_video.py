@@ -16,11 +16,8 @@ class ArrayVideo(VideoSource):
 
     Args:
         frames: RGB, uint8 `(T, H, W, 3)`, or a list of `(H, W, 3)`.
-        name: what messages call them.
-        start: where the part to read begins, in seconds.
-        end: where it ends, in seconds.
-        fps: frame rate to read them at.
         rate: their own frames per second; taken to be `fps` when None.
+        name, start, end, fps: as for `open_video`.
 
     Raises:
         ValueError: if they are no such frames.

@@ -94,12 +94,7 @@ def table(checks: list[VideoCheck]) -> str:
 
 
 def check_video(path: str | os.PathLike) -> VideoCheck:
-    """Reads one video to its end, or to where it breaks off.
-
-    Args:
-        path: a file, or a folder of pictures.
-
-    Example:
+    """Reads one video, a file or a folder of pictures, to its end or to where it breaks off.
 
     >>> check_video("nowhere.mp4").error
     'no such file'
@@ -151,13 +146,17 @@ def _check_file(path: str) -> VideoCheck:
     reason = None
     ticks: list[int | None] = []
     spoilt: list[int] = []
-    ends: dict[int, float] = {}
+    # When the last packet ends: in seconds on the clock of the file, because some streams begin
+    # late and count that as a part of their length; of all, because sound may go on for longer.
+    held = 0.0
     with open_container(path) as (container, stream):
         codec = stream.codec_context.codec.canonical_name
         announced = _announced(container, stream)
         try:
             for packet in container.demux():
-                _note_end(packet, ends)
+                if packet.size and packet.pts is not None:
+                    end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                    held = max(held, float(end))
                 for frame in decode(packet) if packet.stream.index == stream.index else ():
                     first = first or frame
                     if frame.is_corrupt:
@@ -170,8 +169,14 @@ def _check_file(path: str) -> VideoCheck:
         index = FrameIndex(*decoded_ticks(ticks, stream))
         fps = index.fps or usual_rate(stream)
     height, width = Converter()(first).shape[:2]
-    held = max([*ends.values(), float(index.times[-1]) + 1 / fps])
-    damage = _damage(index.count, reason, spoilt, held, announced)
+    held = max(held, float(index.times[-1]) + 1 / fps)
+    damage = None
+    if reason:
+        damage = f"it ends after {index.count} frames ({reason})"
+    elif spoilt:
+        damage = f"parts of {len(spoilt)} frames are missing, first of frame {spoilt[0]}"
+    elif announced and held < min(_WHOLE * announced, announced - _TOLERANCE):
+        damage = f"it ends after {held:.1f} of {announced:.1f} seconds"
     return VideoCheck(path, index.count, round(fps, 3), width, height, codec, damage)
 
 
@@ -180,31 +185,3 @@ def _announced(container: av.container.InputContainer, stream: av.VideoStream) -
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration is not None else None
-
-
-def _note_end(packet: av.Packet, ends: dict[int, float]) -> None:
-    """Keeps for each stream when its last packet ends, in seconds.
-
-    Of all streams, because sound may go on for longer than the pictures; on the clock of the file,
-    because some begin late and count that as a part of their length.
-    """
-    if packet.size and packet.pts is not None:
-        end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-        ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
-
-
-def _damage(
-    count: int,
-    reason: str | None,
-    spoilt: list[int],
-    held: float,
-    announced: float | None,
-) -> str | None:
-    """What is wrong with a file that was read as far as it goes."""
-    if reason:
-        return f"it ends after {count} frames ({reason})"
-    if spoilt:
-        return f"parts of {len(spoilt)} frames are missing, first of frame {spoilt[0]}"
-    if announced and held < min(_WHOLE * announced, announced - _TOLERANCE):
-        return f"it ends after {held:.1f} of {announced:.1f} seconds"
-    return None

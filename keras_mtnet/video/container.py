@@ -45,19 +45,12 @@ def source_name(source: str | os.PathLike | bytes) -> str:
 def open_container(
     source: str | os.PathLike | bytes, quick: bool = False, name: str | None = None
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Opens a video file, ready to decode on one thread, and closes it.
+    """Opens a path or bytes: yields the container, and the stream that FFmpeg's command chooses.
 
-    Clips are decoded side by side: threads inside of a decoder would only get in their way.
-
-    Args:
-        source: a path or the bytes of a file.
-        quick: do not look into the streams beforehand where the container tells enough. The number
-            of frames that a decoder has to put in order may then be unknown, so that it loses
-            some: check the times of what it returns.
-        name: what messages call the file; its path when None.
-
-    Yields:
-        The container, and the video stream that FFmpeg's command would choose.
+    Clips are decoded side by side, so the stream decodes on one thread: more inside of a decoder
+    would only get in their way. With `quick`, streams are not looked into beforehand where the
+    container tells enough; the number of frames that a decoder has to put in order may then be
+    unknown, so that it loses some: check the times of what it returns.
 
     Raises:
         VideoError: if there is nothing to decode.
@@ -80,11 +73,7 @@ def open_container(
 
 
 def decode(packet: av.Packet) -> list[av.VideoFrame]:
-    """The frames that a decoder returns for a packet of a video.
-
-    Raises:
-        av.FFmpegError: if it cannot be decoded.
-    """
+    """The frames that a decoder returns for a packet of a video."""
     # No decoder takes an empty packet, which stands for a repeated frame, unless it is the last.
     frames: Any = packet.decode() if packet.size or is_last(packet) else []
     return frames
@@ -95,19 +84,14 @@ def is_last(packet: av.Packet) -> bool:
     return not packet.size and packet.dts is None and packet.pts is None
 
 
-def open_picture(path: str, name: str | None = None) -> av.VideoFrame:
-    """Decodes one picture.
-
-    Raises:
-        VideoError: if that fails.
-    """
-    name = path if name is None else name
-    _check_regular(path, name)
+def open_picture(path: str) -> av.VideoFrame:
+    """Decodes one picture; VideoError if that fails."""
+    _check_regular(path, path)
     try:
         with _open(path) as container:
             return next(container.decode(video=0))
     except (av.FFmpegError, OSError, IndexError, StopIteration) as error:
-        raise VideoError(name, _explain(path, error)) from error
+        raise VideoError(path, _explain(path, error)) from error
 
 
 def _check_regular(path: str | os.PathLike, name: str) -> None:

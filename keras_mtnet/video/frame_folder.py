@@ -1,5 +1,6 @@
 """Frames that lie in a folder as pictures."""
 
+import functools
 import os
 import re
 from collections import defaultdict
@@ -21,16 +22,12 @@ _LAST_NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*\.[a-z0-9]+)")
 class FrameFolder(VideoSource):
     """A folder of pictures, which are the frames in the order of the numbers in their names.
 
-    Names that begin with a dot are passed over, and so is what is no picture by its suffix.
+    Hidden files are passed over, and so is what is no picture by its suffix.
 
     Args:
         path: the folder.
-        name: what messages call it; its path when None.
-        start: where the part to read begins, in seconds.
-        end: where it ends, in seconds.
-        fps: frame rate to read it at.
         rate: frames per second of the pictures, which do not tell it themselves.
-        cache: keeps the list of the pictures between reads.
+        name, start, end, fps, cache: as for `open_video`.
 
     Raises:
         VideoError: when read, if the folder holds no picture, or several series of them.
@@ -60,15 +57,18 @@ class FrameFolder(VideoSource):
         self.path = os.fspath(path)
         self._rate = rate
         self._cache = ReadCache() if cache is None else cache
-        self._pictures: list[str] | None = None
         self._known: FrameIndex | None = None
 
-    @property
+    @functools.cached_property
     def pictures(self) -> list[str]:
         """Paths of the pictures in the order of the frames."""
-        if self._pictures is None:
-            self._pictures = self._list()
-        return self._pictures
+        found = os.stat(self.path) if os.path.isdir(self.path) else None
+        key = os.path.abspath(self.path), found and found.st_mtime_ns
+        pictures = self._cache.get(key)
+        if pictures is None:
+            pictures = list_pictures(self.path, self.name)
+            self._cache.put(key, pictures, nbytes=100 * len(pictures))
+        return pictures
 
     def _index_exactly(self) -> None:
         for number, path in enumerate(self.pictures):
@@ -80,15 +80,6 @@ class FrameFolder(VideoSource):
                     raise VideoError(self.name, reason) from error
                 self._known = FrameIndex.even(number, self._rate, error.reason)
                 return
-
-    def _list(self) -> list[str]:
-        found = os.stat(self.path) if os.path.isdir(self.path) else None
-        key = os.path.abspath(self.path), found and found.st_mtime_ns
-        pictures = self._cache.get(key)
-        if pictures is None:
-            pictures = list_pictures(self.path, self.name)
-            self._cache.put(key, pictures, nbytes=100 * len(pictures))
-        return pictures
 
     @property
     def index(self) -> FrameIndex:
@@ -107,11 +98,6 @@ class FrameFolder(VideoSource):
                 yield open_picture(self.pictures[number])
             except VideoError as error:
                 raise WrongIndexError(error.reason) from error
-
-
-def is_frame_folder(path: str | os.PathLike) -> bool:
-    """Whether a folder holds pictures."""
-    return any(is_picture(name) for name in os.listdir(os.fspath(path)))
 
 
 def list_pictures(folder: str | os.PathLike[str], name: str | None = None) -> list[str]:

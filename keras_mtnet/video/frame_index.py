@@ -11,12 +11,10 @@ _NO_NUMBERS = np.zeros(0, "int64")
 
 @dataclasses.dataclass(frozen=True)
 class Keyframes:
-    """Frames at which decoding can begin.
+    """Frames at which decoding can begin: their numbers `(keys,)`, which increase.
 
-    Attributes:
-        numbers: which frames they are, int64 `(keys,)`, increasing.
-        packets: int64 `(keys, 2)`, position in the file and size of their packets, by which they
-            are recognized.
+    `packets` `(keys, 2)` are position in the file and size of the packets that they are in, by
+    which those are recognized.
     """
 
     numbers: np.ndarray = dataclasses.field(default_factory=lambda: _NO_NUMBERS)
@@ -27,17 +25,6 @@ class Keyframes:
 class FrameIndex:
     """The frames of one video.
 
-    Attributes:
-        ticks: int64 `(frames,)`, presentation times in units of `tick`, increasing.
-        tick: length of a tick in seconds.
-        by_packets: whether `ticks` are the times of packets, by which the frames that a decoder
-            returns can be told apart. Otherwise they have to be counted from the start.
-        quick: whether the file can be opened without looking into its streams.
-        reordered: whether packets come in another order than their frames are shown in.
-        order: int64 `(frames,)`, which frame each packet holds, where packets have no times.
-        keys: frames at which decoding can begin, besides the first.
-        damage: why the video ends before its last packet, None for a sound one.
-
     Example:
 
     >>> index = FrameIndex.even(100, fps=25)
@@ -47,14 +34,16 @@ class FrameIndex:
     5
     """
 
-    ticks: np.ndarray
-    tick: float
+    ticks: np.ndarray  # when each is shown, int64 (frames,), increasing, in units of `tick`
+    tick: float  # in seconds
+    # Whether `ticks` are the times of packets, by which the frames that a decoder returns can be
+    # told apart. Otherwise they have to be counted from the start.
     by_packets: bool = False
-    quick: bool = False
-    reordered: bool = False
-    order: np.ndarray | None = None
-    keys: Keyframes = dataclasses.field(default_factory=Keyframes)
-    damage: str | None = None
+    quick: bool = False  # the file can be opened without looking into its streams
+    reordered: bool = False  # packets come in another order than their frames are shown in
+    order: np.ndarray | None = None  # which frame each packet holds, where packets have no times
+    keys: Keyframes = dataclasses.field(default_factory=Keyframes)  # besides the first frame
+    damage: str | None = None  # why the video ends before its last packet
 
     @classmethod
     def even(cls, count: int, fps: float, damage: str | None = None) -> "FrameIndex":
@@ -96,15 +85,10 @@ class FrameIndex:
         return max(1, round((float(times[-1]) + last) * fps))
 
     def nearest(self, seconds: np.ndarray, first: int, count: int) -> np.ndarray:
-        """The frames nearest in time, the earlier of two equally near.
+        """The frames nearest to `seconds` since frame `first`, gaps left out: numbers, int64
+        `(n,)`.
 
-        Args:
-            seconds: `(n,)`, since frame `first`, gaps left out.
-            first: first frame to choose from.
-            count: number of frames to choose from, at least 1.
-
-        Returns:
-            Frame numbers, int64 `(n,)`.
+        They are chosen from `count` frames from `first` on; of two equally near, the earlier.
         """
         times, _ = self._without_gaps(first, count)
         return first + np.searchsorted((times[1:] + times[:-1]) / 2 + 1e-9, seconds)

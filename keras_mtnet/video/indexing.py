@@ -27,20 +27,12 @@ _USUAL_RATE = 25
 
 
 def index_by_packets(source: str | os.PathLike | bytes, name: str) -> FrameIndex | None:
-    """Counts packets, which costs next to nothing; None where that cannot be trusted.
-
-    Raises:
-        VideoError: if the file cannot be opened.
-    """
+    """Counts packets, which costs next to nothing; None where that cannot be trusted."""
     return _by_times(source, name) or _by_types(source, name)
 
 
 def index_by_decoding(source: str | os.PathLike | bytes, name: str) -> FrameIndex:
-    """Decodes every frame, which alone finds damage.
-
-    Raises:
-        VideoError: if the file cannot be opened.
-    """
+    """Decodes every frame, which alone finds damage."""
     ticks: list[int | None] = []
     damage = None
     with open_container(source, name=name) as (container, stream):

@@ -19,9 +19,7 @@ _B_FRAME = 2
 def one_frame_each(packets: Iterable[av.Packet], stream: av.VideoStream) -> Iterator[av.Packet]:
     """Yields packets of exactly one frame, and the empty one that ends a file.
 
-    Args:
-        packets: of an AVI, from a keyframe on.
-        stream: theirs.
+    `packets` are those of an AVI's `stream`, from a keyframe on.
     """
     unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     for packet in packets:
@@ -41,14 +39,9 @@ def frame_type(packet: av.Packet) -> int:
 
 
 def frame_order(types: list[int]) -> np.ndarray:
-    """Which frame each packet holds.
+    """Which frame each packet holds, int64 `(frames,)`, by the types of their frames.
 
-    Args:
-        types: of frames in the order of their packets.
-
-    Returns:
-        Their numbers in the order they are shown, int64 `(frames,)`. A B-frame is shown at once,
-        any other when the next one that is not a B-frame has come.
+    A B-frame is shown at once, any other when the next one that is not a B-frame has come.
     """
     shown: list[int] = []
     waiting: list[int] = []

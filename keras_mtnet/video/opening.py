@@ -69,9 +69,7 @@ def open_video(
 
 
 def read_frames(
-    source: Any,
-    indices: np.ndarray,
-    size: int | tuple[int, int] | None = None,
+    source: Any, indices: np.ndarray, size: int | tuple[int, int] | None = None
 ) -> np.ndarray:
     """Reads single frames of a video.
 
@@ -100,11 +98,7 @@ def read_frames(
 def count_frames(source: Any) -> int:
     """How many frames of a video can be decoded, by decoding them all.
 
-    Args:
-        source: as for `open_video`.
-
-    Raises:
-        VideoError: if there is none.
+    `source` is as for `open_video`. VideoError if there is none.
 
     Example:
 

@@ -28,8 +28,6 @@ _LAST_NAMED = len(SideDataType) - 1
 def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
     """The size `(height, width)` takes when its shorter side becomes `short_side` pixels.
 
-    Example:
-
     >>> fit_short_side(240, 320, short_side=120)
     (120, 160)
     """
@@ -38,15 +36,11 @@ def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 
 class Converter:
-    """Turns frames into RGB arrays of one size. Not thread-safe.
+    """Turns frames into RGB arrays of one size, by default that of the first. Not thread-safe.
 
-    Args:
-        size: height and width of the result, or the length of its shorter side; that of the frame
-            or box when None. The first frame decides for all.
-        boxes: parts of each frame to return, or a function of the frame's height and width that
-            returns them; whole frames when None. Where a frame has fewer samples of color than of
-            brightness (4:2:0), edges move by up to one pixel, up and left, to where there is one.
-        flip: mirror left to right.
+    `size`, `boxes` and `flip` are as for `VideoSource.read`. Where a frame has fewer samples of
+    color than of brightness (4:2:0), edges of boxes move by up to one pixel, up and left, to where
+    there is one.
     """
 
     def __init__(
@@ -63,11 +57,7 @@ class Converter:
         self._chains: dict[tuple, list[_Chain]] = {}
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """uint8 `(height, width, 3)`, or `(boxes, height, width, 3)`.
-
-        Raises:
-            av.FFmpegError: if FFmpeg cannot convert frames of this format.
-        """
+        """uint8 `(height, width, 3)`, or `(boxes, height, width, 3)`."""
         colors = int(frame.colorspace), int(frame.color_range)
         kind = frame.width, frame.height, frame.format.name, *colors, frame.rotation
         if kind not in self._chains:

@@ -49,7 +49,7 @@ class WrongIndexError(Exception):
 
 
 class VideoSource(abc.ABC):
-    """A video, or a part of one, at its own or another frame rate.
+    """A video, or a part of one, at its own or another frame rate; arguments as for `open_video`.
 
     Nothing stays open between two reads, and reads from several threads do not disturb each other.
 
@@ -65,15 +65,6 @@ class VideoSource(abc.ABC):
         end: float | None = None,
         fps: float | None = None,
     ):
-        """Describes what to read.
-
-        Args:
-            name: what messages call the video.
-            start: where the part to read begins, in seconds; None for the start of the video.
-            end: where it ends, in seconds; None for the end of the video.
-            fps: number frames at this rate, each being the one nearest in time; None for the
-                frames as they are.
-        """
         check_above_0(**given(fps=fps))
         self.name = name
         self.damage: str | None = None
@@ -87,11 +78,7 @@ class VideoSource(abc.ABC):
 
     @property
     def frame_count(self) -> int:
-        """How many frames there are to read.
-
-        Raises:
-            VideoError: if there is none.
-        """
+        """How many frames there are to read; VideoError if there is none."""
         return self._count(self.index)
 
     def exact_count(self) -> int:
@@ -145,13 +132,7 @@ class VideoSource(abc.ABC):
                 self._correct(index, error)
 
     def stream(self, size: int | tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-        """Yields all frames, one after the other.
-
-        Args:
-            size: as for `read`.
-
-        Yields:
-            RGB, uint8 `(height, width, 3)`.
+        """Yields all frames, RGB uint8 `(height, width, 3)`, of a `size` as for `read`.
 
         Raises:
             EndsEarly: where damage comes to light; a stream begun anew ends before it.
@@ -171,11 +152,7 @@ class VideoSource(abc.ABC):
     @property
     @abc.abstractmethod
     def index(self) -> FrameIndex:
-        """The frames of the whole video.
-
-        Raises:
-            VideoError: if there is none.
-        """
+        """The frames of the whole video; VideoError if there is none."""
 
     def _index_exactly(self) -> None:
         """Makes `index` count frames by decoding; nothing to do where every count is exact."""
@@ -191,11 +168,7 @@ class VideoSource(abc.ABC):
         """
 
     def _correct(self, index: FrameIndex, error: WrongIndexError) -> None:
-        """Makes `index` return a better one than `index`; by default there is none.
-
-        Raises:
-            VideoError: if there is none.
-        """
+        """Makes `index` return a better one; VideoError, as by default, if there is none."""
         raise VideoError(self.name, str(error)) from error
 
     def _segment(self, index: FrameIndex) -> tuple[int, int]:

@@ -2,29 +2,17 @@
 
 import re
 
-VIDEO_SUFFIXES = (
-    *(
-        ".264",
-        ".265",
-        ".3g2",
-        ".3gp",
-        ".amv",
-        ".apng",
-        ".asf",
-        ".avi",
-        ".dav",
-        ".divx",
-        ".dv",
-        ".f4v",
-    ),
-    *(".flv", ".gif", ".h264", ".h265", ".hevc", ".insv", ".ivf", ".lrv", ".m1v", ".m2t", ".m2ts"),
-    *(".m2v", ".m4v", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg"),
-    *(".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ps", ".qt", ".rm", ".rmvb"),
-    *(".tod", ".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
+VIDEO_SUFFIXES = tuple(
+    """
+    .264 .265 .3g2 .3gp .amv .apng .asf .avi .dav .divx .dv .f4v .flv .gif .h264 .h265 .hevc .insv
+    .ivf .lrv .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mod .mov .mp4 .mpe .mpeg .mpg .mpv
+    .mts .mxf .nut .ogm .ogv .ps .qt .rm .rmvb .tod .trp .ts .vob .vro .webm .wmv .wtv .xvid .y4m
+    """.split()
 )
-IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
-    *(".ppm", ".tga", ".tif", ".tiff", ".webp"),
+IMAGE_SUFFIXES = tuple(
+    """
+    .avif .bmp .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp
+    """.split()
 )
 # What disks, servers, unpackers and notebooks leave behind, as they or others write it.
 _LEFTOVERS = re.compile(

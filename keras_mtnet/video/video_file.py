@@ -12,7 +12,7 @@ damage; it is found when a read runs into it, and the video then ends before it.
 
 import dataclasses
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 import av
 import numpy as np
@@ -37,10 +37,7 @@ class VideoFile(VideoSource):
 
     Args:
         source: path or bytes.
-        name: what messages call it; its path when None.
-        start: where the part to read begins, in seconds.
-        end: where it ends, in seconds.
-        fps: frame rate to read it at.
+        name, start, end, fps: as for `open_video`.
         cache: keeps frame indexes of files, not of bytes, between reads.
 
     Example:
@@ -71,16 +68,11 @@ class VideoFile(VideoSource):
     @property
     def index(self) -> FrameIndex:
         if self._known is None:
-
-            def count() -> FrameIndex:
-                index = index_by_packets(self._source, self.name)
-                return index or index_by_decoding(self._source, self.name)
-
-            self._known = self._find("packets", count)
+            self._known = self._find("packets")
         return self._known
 
     def _index_exactly(self) -> None:
-        self._known = self._find("exact", lambda: index_by_decoding(self._source, self.name))
+        self._known = self._find("exact")
 
     def _correct(self, index: FrameIndex, error: WrongIndexError) -> None:
         if not index.by_packets:
@@ -93,11 +85,12 @@ class VideoFile(VideoSource):
         if self.index.damage is None and self.index.count == index.count:
             self._keep("packets", self.index)
 
-    def _find(self, kind: str, count: Callable[[], FrameIndex]) -> FrameIndex:
+    def _find(self, kind: str) -> FrameIndex:
         """The index that is kept, or a new one."""
         index = self._cache.get(self._key(kind))
         if index is None:
-            index = count()
+            index = index_by_packets(self._source, self.name) if kind == "packets" else None
+            index = index or index_by_decoding(self._source, self.name)
             self._keep(kind, index)
         if not index.count:
             broken = f"no frame can be decoded ({index.damage})"
@@ -125,9 +118,6 @@ class VideoFile(VideoSource):
                     yield from _by_count(container, stream, wanted)
             except av.FFmpegError as error:
                 raise WrongIndexError(error.strerror) from error
-
-
-# --- Decoding ------------------------------------------------------------------------------------
 
 
 class _CannotSeekError(WrongIndexError):

@@ -7,7 +7,7 @@ import pytest
 from keras_mtnet.optimizers import LayerwiseSGD
 from keras_mtnet.training import Recipe
 from keras_mtnet.training.plan import plan
-from keras_mtnet.training.schedules import make_optimizer, scaled_by_epoch, warmup_cosine
+from keras_mtnet.training.schedules import ScaledByEpoch, make_optimizer, warmup_cosine
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 80])
@@ -31,13 +31,13 @@ def test_warmup_must_fit_into_the_run(warmup):
 def test_rates_scale_with_the_batches_of_their_epochs():
     """k times the batch, k times the rate; nothing else of the schedule changes."""
     schedule = warmup_cosine(0.2, 100, 10)
-    scaled = scaled_by_epoch(schedule, [0, 4, 40], [8.0, 2.0, 1.0])
+    scaled = ScaledByEpoch(schedule, [0, 4, 40], [8.0, 2.0, 1.0])
     for step, factor in ((0, 8), (3, 8), (4, 2), (39, 2), (40, 1), (99, 1), (100, 1)):
         assert float(scaled(step)) == pytest.approx(factor * float(schedule(step)), rel=1e-6)
 
 
 def test_a_scaled_schedule_survives_saving():
-    scaled = scaled_by_epoch(warmup_cosine(0.2, 100, 10), [0, 50], [4.0, 1.0])
+    scaled = ScaledByEpoch(warmup_cosine(0.2, 100, 10), [0, 50], [4.0, 1.0])
     config = keras.optimizers.schedules.serialize(scaled)
     again = keras.optimizers.schedules.deserialize(config)
     np.testing.assert_array_equal(

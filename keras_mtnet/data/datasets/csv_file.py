@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from keras_mtnet.data.datasets import lists
 from keras_mtnet.data.datasets.lists import Line, Listing, Request
-from keras_mtnet.data.groups import choose_tests, find_groups
 from keras_mtnet.data.videos import Video
 
 LISTS = {"train": r"train\.csv", "validation": r"val(id|idation)?\.csv", "test": r"test\.csv"}
@@ -51,11 +50,8 @@ def read(request: Request) -> Listing:
     rule = ""
     if "all" in paths:
         files = [(row.path, labels.get(row.label, -1)) for row in rows["all"]]
-        if request.subset == "all":
-            rule = find_groups(files)[1]
-        else:
-            tests, rule = choose_tests(files, request.validation_split, request.split_seed)
-            chosen = [row for row in chosen if (row.path in tests) != (request.subset == "train")]
+        wanted, rule = request.share_out(files)
+        chosen = list(itertools.compress(rows["all"], wanted))
 
     def videos() -> Iterator[tuple[Line, Video]]:
         for line, file, name, start, end in chosen:
@@ -93,10 +89,7 @@ def _read_rows(path: str, root: str) -> Iterator[_Row]:
         # Programs that fill in numbers write 2 as 2.0.
         whole = label.partition(".")[0] if value is not None and value.is_integer() else label
         yield _Row(
-            line,
-            lists.relative_path(line, name, root),
-            whole,
-            *lists.seconds(line, start, end),
+            line, lists.relative_path(line, name, root), whole, *lists.seconds(line, start, end)
         )
 
 

@@ -6,6 +6,7 @@ parts of the data set.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 import warnings
@@ -14,7 +15,6 @@ from collections.abc import Iterable, Mapping
 
 from keras_mtnet.data.datasets.lists import Listing, Request, check_several
 from keras_mtnet.data.datasets.tree import is_folder
-from keras_mtnet.data.groups import choose_tests, find_groups
 from keras_mtnet.data.videos import Video
 from keras_mtnet.video.frame_folder import is_picture
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES, is_leftover
@@ -34,18 +34,20 @@ def read(request: Request) -> Listing:
     folders = _list_folders(request.root, left)
     parts = _find_parts(request, folders)
     if parts:
-        (found, class_names), rule = _read_parts(request, parts, left), ""
+        found, class_names = _read_parts(request, parts, left)
     else:
         found = _read_classes(request.root, folders, request, left)
         class_names = request.class_names or tuple(found)
         check_several(class_names, repr(request.root))
-        rule = _share_out(found, request)
     left.warn()
     labels = {name: label for label, name in enumerate(class_names)}
+    files = [(name, labels[each]) for each, names in found.items() for name in names]
+    rule = ""
+    if not parts:
+        wanted, rule = request.share_out(files)
+        files = list(itertools.compress(files, wanted))
     videos = [
-        Video(os.path.join(request.root, *name.split("/")), labels[class_name], name)
-        for class_name, names in found.items()
-        for name in names
+        Video(os.path.join(request.root, *name.split("/")), label, name) for name, label in files
     ]
     return Listing(class_names, videos, repr(request.root), rule)
 
@@ -134,26 +136,11 @@ def _read_classes(
     return found
 
 
-def _share_out(found: dict[str, list[str]], request: Request) -> str:
-    """Takes the videos of the other subset away; in words, how they were chosen."""
-    files = [(name, label) for label, names in enumerate(found.values()) for name in names]
-    if request.subset == "all":
-        return find_groups(files)[1]
-    tests, rule = choose_tests(files, request.validation_split, request.split_seed)
-    for class_name, names in found.items():
-        found[class_name] = [n for n in names if (n in tests) != (request.subset == "train")]
-    return rule
-
-
 # --- What lies in folders ------------------------------------------------------------------------
 
 
 class _LeftOut:
-    """Counts what is passed over, to say it once.
-
-    Args:
-        root: the folder that is read.
-    """
+    """Counts what is passed over in a folder, to say it once."""
 
     def __init__(self, root: str):
         self.root = root

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from keras_mtnet.data.groups import choose_tests, find_groups
 from keras_mtnet.data.videos import Video
 
 
@@ -33,21 +34,21 @@ class Request:
         order = {"validation": ("validation", "test"), "test": ("test", "validation")}
         return [name for name in order.get(self.subset, (self.subset,)) if name in lists][:1]
 
+    def share_out(self, files: Sequence[tuple[str, int]]) -> tuple[list[bool], str]:
+        """Which files, each with its label, are in the subset where no list tells; and the rule."""
+        if self.subset == "all":
+            return [True] * len(files), find_groups(files)[1]
+        tests, rule = choose_tests(files, self.validation_split, self.split_seed)
+        return [(file in tests) != (self.subset == "train") for file, _ in files], rule
+
 
 class Listing(NamedTuple):
-    """A part of a data set.
-
-    Attributes:
-        class_names: in label order.
-        videos: those that are not on disk have the path `""`.
-        source: the lists they come from, for messages.
-        rule: how videos were shared out, if not by lists or folders of the data set.
-    """
+    """A part of a data set."""
 
     class_names: Sequence[str]
-    videos: Iterable[Video]
-    source: str
-    rule: str = ""
+    videos: Iterable[Video]  # those that are not on disk have the path ""
+    source: str  # the lists they come from, for messages
+    rule: str = ""  # how videos were shared out, if not by lists or folders of the data set
 
 
 class Line(NamedTuple):
@@ -67,14 +68,7 @@ class Line(NamedTuple):
 def find_lists(request: Request, folder: str, has: Callable[[str], bool], wanted: str) -> str:
     """The folder with the lists: `annotations`, or else the root, or `folder` in or beside it.
 
-    Args:
-        request: what is asked for.
-        folder: the name under which the lists are usually unpacked.
-        has: whether they are in a folder.
-        wanted: what they are called, for the message.
-
-    Raises:
-        FileNotFoundError: naming the places that were looked at.
+    `has` tells whether they are in a folder, `wanted` what they are called, for the message.
     """
     beside = os.path.join(os.path.dirname(os.path.abspath(request.root)), folder)
     places = [request.root, os.path.join(request.root, folder), beside]
@@ -112,16 +106,10 @@ def read_lines(path: str) -> Iterator[Line]:
 def read_table(
     path: str, columns: Sequence[str], optional: Sequence[str] = (), header: bool = True
 ) -> Iterator[tuple[Line, list[str]]]:
-    """The rows of a CSV file that are not empty.
+    """The rows of a CSV file that are not empty: where each is, and a text for each of the columns.
 
-    Args:
-        path: the file.
-        columns: names of the columns to give, in this order; others are passed over.
-        optional: further ones; "" where the file lacks them.
-        header: whether the first line names the columns. Otherwise they are `columns` in order.
-
-    Yields:
-        Where the row is, and a text for each of `columns` and `optional`.
+    Other columns than `columns` and `optional` are passed over; of `optional` ones that the file
+    lacks, the text is "". Without `header` the columns are `columns` in order.
 
     Raises:
         ValueError: for a missing column or field.
@@ -169,12 +157,7 @@ def _delimiter(heading: str, columns: Sequence[str]) -> str:
 
 
 def number_classes(pairs: Iterable[tuple[Line, str, str]], path: str, first: int) -> list[str]:
-    """Class names in the order of their numbers.
-
-    Args:
-        pairs: line, number and name of each class.
-        path: the list, for the message.
-        first: the lowest number.
+    """Class names in the order of their numbers, from line, number and name of each class.
 
     Raises:
         ValueError: unless each number from `first` on and each name is there once.
@@ -201,22 +184,14 @@ def check_several(class_names: Sequence[str], source: str) -> None:
 
 
 def label_of(line: Line, name: str, labels: dict[str, int], classes: str) -> int:
-    """The label of a class name.
-
-    Raises:
-        ValueError: if it is none of `classes`, which says where they are listed.
-    """
+    """The label of a class name; ValueError if it is none of those that are listed in `classes`."""
     if name not in labels:
         raise ValueError(f"{line}: {name!r} is not a class of {classes}")
     return labels[name]
 
 
 def relative_path(line: Line, text: str, root: str | None = None) -> str:
-    """A path below the root with forward slashes.
-
-    Raises:
-        ValueError: if it leaves the root, or is absolute and not below `root`.
-    """
+    """A path below the root with forward slashes; ValueError if it leaves the root."""
     path = text.replace("\\", "/")
     if root is not None and os.path.isabs(path):
         for place in (os.path.abspath(root), os.path.realpath(root)):
@@ -230,22 +205,14 @@ def relative_path(line: Line, text: str, root: str | None = None) -> str:
 
 
 def youtube_id(line: Line, text: str) -> str:
-    """An identifier that is safe in a file name.
-
-    Raises:
-        ValueError: if it holds anything but letters, digits, - and _.
-    """
+    """An identifier that is safe in a file name; ValueError if it holds anything else."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
         raise ValueError(f"{line}: expected a YouTube identifier. Received: {text!r}")
     return text
 
 
 def seconds(line: Line, start: str, end: str) -> tuple[float | None, float | None]:
-    """Start and end of a part in seconds; None where the text is empty.
-
-    Raises:
-        ValueError: unless 0 <= start < end.
-    """
+    """Start and end of a part in seconds, None where the text is empty; ValueError if wrong."""
     try:
         first, last = (float(text) if text else None for text in (start, end))
     except ValueError as error:
@@ -265,11 +232,7 @@ def part_name(name: str, start: float | None, end: float | None) -> str:
 
 
 def unique(videos: Iterable[tuple[Line, Video]]) -> Iterator[Video]:
-    """The videos, each once where the same line is there again.
-
-    Raises:
-        ValueError: at the second one of a name that is not the same.
-    """
+    """The videos, each once; ValueError where one is listed again with another label or part."""
     seen: dict[str, Video] = {}
     for line, video in videos:
         known = seen.setdefault(video.name, video)

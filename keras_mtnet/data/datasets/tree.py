@@ -43,12 +43,11 @@ class Tree:
         self._keys: dict[tuple[str, Callable[[str], str]], dict[str, str]] = {}
 
     def find(self, *parts: str) -> str:
-        """The path of a file, or folder of pictures; `""` if there is none.
+        """The path of a file, or folder of pictures, by its parts below the root; `""` for none.
 
-        Args:
-            *parts: names of folders and of the file, from the root on. Each is taken as it is
-                written if it is there, and otherwise as the one entry that differs in nothing but
-                case and, for a folder, spaces and signs or, for a file, its video suffix.
+        Each part is taken as it is written if it is there, and otherwise as the one entry that
+        differs in nothing but case and, for a folder, spaces and signs or, for a file, its video
+        suffix.
         """
         path = self.root
         for place, name in enumerate(parts, 1):

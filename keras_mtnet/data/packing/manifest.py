@@ -20,87 +20,50 @@ _NAME = re.compile(r"shard-\d{5}-of-\d{5}\.(json|tfrecord|frames)")
 
 @dataclasses.dataclass(frozen=True)
 class SetInfo:
-    """What all shards of a set have in common.
+    """What all shards of a set have in common."""
 
-    Attributes:
-        dataset: name of the data set, as in `read_split`.
-        stride: distance between neighboring frames of a clip that suits it.
-        class_names: in label order.
-        splits: numbers of the official splits; none where `read_split` shares out the videos.
-        missing: listed videos that were not on disk, with their subset in each split, "" for none.
-        videos: number of videos on the list that are on disk.
-        videos_sha256: SHA-256 of the list, which tells lists apart.
-        shards: number of shards.
-        short_side: longest short side of the frames, in pixels.
-        quality: of the JPEGs, 1 to 100.
-        fps: frames per second; None: those of each file.
-    """
-
-    dataset: str
-    stride: int
+    dataset: str  # as in `read_split`
+    stride: int  # distance between neighboring frames of a clip that suits it
     class_names: tuple[str, ...]
-    splits: tuple[int, ...]
+    splits: tuple[int, ...]  # official ones; none where `read_split` shares out the videos
+    # Listed videos that were not on disk, with their subset in each split, "" for none.
     missing: tuple[tuple[str, tuple[str, ...]], ...]
-    videos: int
-    videos_sha256: str
+    videos: int  # on the list and on disk
+    videos_sha256: str  # of their list, which tells lists apart
     shards: int
-    short_side: int
-    quality: int
-    fps: float | None
+    short_side: int  # of the frames in pixels, at most
+    quality: int  # of the JPEGs, 1 to 100
+    fps: float | None  # None: those of each file
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """A video of a shard.
+    """A video of a shard."""
 
-    Attributes:
-        name: what its list calls it.
-        file: path of its file below the root, which parts of one file have in common.
-        label: index into the class names.
-        uses: its subset, "train" or "test", in each split of the set; "" for neither.
-        error: why it could not be read, and is not in the shard; None if it is.
-        damage: what is wrong with it, if it is there in part.
-        frames: number of frames.
-        fps: frames per second.
-        height: of the frames, in pixels.
-        width: of the frames, in pixels.
-        number: which record of the shard it is, from 0.
-        offset: where that record begins, in bytes.
-        size: its length, with its own length and checksums.
-        first: place of its first frame in the `.frames` file.
-    """
-
-    name: str
-    file: str
+    name: str  # what its list calls it
+    file: str  # below the root; parts of one file have it in common
     label: int
-    uses: tuple[str, ...] = ()
-    error: str | None = None
-    damage: str | None = None
+    uses: tuple[str, ...] = ()  # "train", "test" or "" for neither, in each split of the set
+    error: str | None = None  # why it could not be read and is not in the shard
+    damage: str | None = None  # what is wrong with it, if it is there in part
     frames: int = 0
     fps: float = 0.0
     height: int = 0
     width: int = 0
-    number: int = 0
-    offset: int = 0
-    size: int = 0
-    first: int = 0
+    number: int = 0  # which record of the shard it is
+    offset: int = 0  # where that begins, in bytes
+    size: int = 0  # in bytes, with its own length and checksums
+    first: int = 0  # place of its first frame in the `.frames` file
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A finished shard: every `shards`-th video of the list, from its number on.
+    """A finished shard: every `shards`-th video of the list, from its number on."""
 
-    Attributes:
-        bytes: size of the `.tfrecord` file.
-        sha256: of the `.tfrecord` file.
-        frames_sha256: of the `.frames` file.
-        records: in the order of the list.
-    """
-
-    bytes: int
-    sha256: str
-    frames_sha256: str
-    records: tuple[Record, ...]
+    bytes: int  # of the `.tfrecord` file
+    sha256: str  # of the `.tfrecord` file
+    frames_sha256: str  # of the `.frames` file
+    records: tuple[Record, ...]  # in the order of the list
 
     @property
     def frames(self) -> int:
@@ -110,15 +73,10 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class PackedSet:
-    """A packed set, finished or not.
-
-    Attributes:
-        info: what its shards have in common.
-        shards: number to finished shard.
-    """
+    """A packed set, finished or not."""
 
     info: SetInfo
-    shards: dict[int, Shard]
+    shards: dict[int, Shard]  # by number, the finished ones
 
     @property
     def unfinished(self) -> list[int]:
@@ -154,9 +112,6 @@ def shard_name(number: int, shards: int, suffix: str) -> str:
     return f"shard-{number:05d}-of-{shards:05d}.{suffix}"
 
 
-# --- JSON ----------------------------------------------------------------------------------------
-
-
 def to_json(packed: PackedSet) -> str:
     """A set as JSON, always the same for the same set: a line for each video."""
     head = {"format": FORMAT, "set": dataclasses.asdict(packed.info), "counts": packed.counts}
@@ -175,11 +130,7 @@ def _without_defaults(record: Record) -> dict[str, Any]:
 
 
 def from_json(text: str, path: str) -> PackedSet:
-    """Reads what `to_json` wrote; `path` is for messages.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
+    """Reads what `to_json` wrote; ValueError, naming `path`, for anything else."""
     try:
         values = json.loads(text)
         if values["format"] != FORMAT:
@@ -200,9 +151,6 @@ def _record(values: dict[str, Any]) -> Record:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-# --- Folders -------------------------------------------------------------------------------------
 
 
 def is_ours(name: str) -> bool:
@@ -237,14 +185,7 @@ def load(root: str) -> PackedSet:
 
 
 def merge(sets: Iterable[tuple[str, PackedSet]]) -> PackedSet:
-    """Shards of one set, put together.
-
-    Args:
-        sets: each with its path, for messages.
-
-    Raises:
-        ValueError: if they are of different sets.
-    """
+    """Puts shards of one set together, each with its path for messages."""
     sets = list(sets)
     path, first = sets[0]
     shards: dict[int, Shard] = {}

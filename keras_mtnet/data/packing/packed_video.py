@@ -26,14 +26,9 @@ _Read = Callable[[int, int], bytes]  # offset and size to bytes
 
 
 class PackedVideo(VideoSource):
-    """A video of a packed set.
+    """A video of a packed set: a `record` of a `shard`, which is a path or an address.
 
-    Args:
-        shard: path or address of the shard.
-        record: which video of it.
-        name: what messages call it; as the set does when None.
-        fps: frame rate to read it at.
-        cache: remembers which records are sound.
+    `cache` remembers which records are sound.
     """
 
     def __init__(

@@ -4,7 +4,6 @@ import dataclasses
 
 from keras_mtnet.data.catalog import SUBSETS
 from keras_mtnet.data.datasets.lists import Request
-from keras_mtnet.data.groups import choose_tests, find_groups
 from keras_mtnet.data.packing import storage
 from keras_mtnet.data.packing.manifest import PackedSet, Record, load, shard_name
 from keras_mtnet.data.packing.packed_video import PackedVideo
@@ -14,13 +13,9 @@ from keras_mtnet.video.read_cache import ReadCache
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PackedItem(Video):
-    """A video of a packed set's list; its shard is at `path`.
+    """A video of a packed set's list; its shard is at `path`."""
 
-    Attributes:
-        record: where in the shard, or why it is not there.
-    """
-
-    record: Record | None = None
+    record: Record | None = None  # where in the shard, or why it is not there
 
     def open(self, fps: float | None = None, cache: ReadCache | None = None) -> PackedVideo:
         """Its frames."""
@@ -29,9 +24,9 @@ class PackedItem(Video):
 
 
 def read_packed(dataset: str, request: Request) -> Videos:
-    """Finds the videos of one part of a packed set. Arguments and errors as of `read_split`.
+    """Finds the videos of one part of a packed set, by the lists it was packed with.
 
-    Its lists are those it was packed with, `request.annotations` is not looked at.
+    Arguments and errors are as of `read_split`; `request.annotations` is not looked at.
     """
     packed = load(request.root)
     info = packed.info
@@ -92,13 +87,10 @@ def _choose(packed: PackedSet, records: list[Record], request: Request) -> tuple
             raise ValueError(
                 f"{request.root} has the splits {known}. Received: split={request.split}"
             )
-        place, wanted = splits.index(request.split), request.choose(_subsets(packed))
-        return [record.uses[place] in wanted for record in records], ""
-    files = [(record.file, record.label) for record in records]
-    if request.subset == "all":
-        return [True] * len(records), "" if splits else find_groups(files)[1]
-    tests, rule = choose_tests(files, request.validation_split, request.split_seed)
-    return [(file in tests) != (request.subset == "train") for file, _ in files], rule
+        place, subsets = splits.index(request.split), request.choose(_subsets(packed))
+        return [record.uses[place] in subsets for record in records], ""
+    wanted, rule = request.share_out([(record.file, record.label) for record in records])
+    return wanted, "" if splits else rule
 
 
 def _subsets(packed: PackedSet) -> list[str]:

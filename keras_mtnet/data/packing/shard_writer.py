@@ -22,11 +22,7 @@ _LONGEST = 1 << 30  # bytes of a record; a protocol buffer ends at twice that
 def write_shard(output: str, info: SetInfo, number: int, items: list[tuple[Video, Record]]) -> None:
     """Writes the files of a shard, each whole or not at all.
 
-    Args:
-        output: the folder.
-        info: of the set.
-        number: of the shard.
-        items: its videos, and their records as far as they are known before.
+    `items` are its videos, and their records as far as they are known before.
     """
     names = [shard_name(number, info.shards, suffix) for suffix in ("tfrecord", "frames", "json")]
     paths = [os.path.join(output, name) for name in names]

@@ -1,4 +1,7 @@
-"""Files of a packed set, on this machine or behind an address (s3://, gs://, https://)."""
+"""Files of a packed set, on this machine or behind an address (s3://, gs://, https://).
+
+What cannot be read is an OSError, wherever it is.
+"""
 
 import contextlib
 import os
@@ -21,11 +24,7 @@ def join(root: str, name: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """A whole UTF-8 file.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
+    """A whole UTF-8 file."""
     if not is_remote(path):
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -35,11 +34,7 @@ def read_text(path: str) -> str:
 
 
 def list_names(root: str) -> list[str]:
-    """Names of the files of a folder; none where there is no such folder.
-
-    Raises:
-        OSError: if it cannot be listed.
-    """
+    """Names of the files of a folder; none where there is no such folder."""
     if not is_remote(root):
         return sorted(os.listdir(root)) if os.path.isdir(root) else []
     with contextlib.suppress(FileNotFoundError), _as_os_error(root):
@@ -50,11 +45,7 @@ def list_names(root: str) -> list[str]:
 
 @contextlib.contextmanager
 def open_ranges(path: str) -> Iterator[Callable[[int, int], bytes]]:
-    """Yields a function of offset and size that reads so many bytes, or fewer at the end.
-
-    Raises:
-        OSError: if the file cannot be read.
-    """
+    """Yields a function of offset and size that reads so many bytes, or fewer at the end."""
     if not is_remote(path):
         with open(path, "rb", buffering=0) as file:
             yield lambda offset, size: os.pread(file.fileno(), size, offset)

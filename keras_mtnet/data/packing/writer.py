@@ -39,10 +39,8 @@ def pack(
     left as they are, and the rest comes out in the same bytes.
 
     Args:
-        dataset: as for `read_split`.
-        root: as for `read_split`.
+        dataset, root, annotations: as for `read_split`.
         output: the folder of the packed set; made if needed.
-        annotations: as for `read_split`.
         shards: number of files. A few hundred megabytes each are handy.
         short_side: frames are made smaller, never larger, to this length of their shorter side.
         quality: of the JPEGs, 1 to 100.
@@ -141,9 +139,6 @@ def _write(
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
-
-
-# --- What to pack, and what is there -------------------------------------------------------------
 
 
 def _list(
