@@ -17,25 +17,10 @@ Affine = tuple[Any, Any]
 def fixed_affines(
     norms: Sequence[keras.layers.BatchNormalization | None], training: bool | None
 ) -> list[Affine | None]:
-    """What normalizations do where they go by their moving statistics: a scale and a shift.
+    """What normalizations of one epsilon do by their moving statistics: scales and shifts `(C,)`.
 
-    They are computed for all layers together: one by one, this would be a third of the graph.
-
-    Args:
-        norms: batch normalizations of one epsilon; None where there is none.
-        training: as in a layer's `call`.
-
-    Returns:
-        For each normalization its scale and shift, `(C,)` in float32 or float64; None where it
-        normalizes by the batch's own statistics, or is None.
-
-    Example:
-
-    >>> bn = keras.layers.BatchNormalization(epsilon=1.0)
-    >>> bn.build((None, 3))
-    >>> [(scale, shift)] = fixed_affines([bn], training=False)
-    >>> float(scale[0])  # 1 / sqrt(variance + epsilon)
-    0.7071067690849304
+    None where one normalizes by the batch's own statistics, or is None. They are computed for all
+    layers together: one by one, this would be a third of the graph.
     """
     fixed = [norm for norm in norms if norm is not None and not (training and norm.trainable)]
     if not fixed:
@@ -61,24 +46,12 @@ def conv_norm(
     x: Any,
     affine: Affine | None,
 ) -> Any:
-    """`norm(conv(x))`, or `conv(x)` where there is no normalization.
+    """`norm(conv(x))`, or `conv(x)` where there is no normalization; without activation.
 
-    A fixed normalization is a scale and a shift per channel. The scale goes into the kernel or
-    onto the result, whichever is smaller, which saves a pass over the clip.
-
-    Args:
-        conv: convolution without activation; without bias, too, where there is a normalization.
-        norm: normalization of its channels.
-        x: clip `(N, T, H, W, C)`.
-        affine: of `fixed_affines`; None to normalize by the batch's own statistics.
-
-    Example:
-
-    >>> conv, bn = keras.layers.Conv3D(4, 1, use_bias=False), keras.layers.BatchNormalization()
-    >>> conv.build((None, 8, 8, 8, 2)), bn.build((None, 8, 8, 8, 4))
-    (None, None)
-    >>> conv_norm(conv, bn, keras.ops.ones((1, 8, 8, 8, 2)), affine=None).shape
-    TensorShape([1, 8, 8, 8, 4])
+    `affine` is of `fixed_affines`; None normalizes by the batch's own statistics. A fixed
+    normalization is a scale and a shift per channel: the scale goes into the kernel or onto the
+    result, whichever is smaller, which saves a pass over the clip. The convolution has no bias
+    where there is a normalization.
     """
     if norm is None:
         return conv(x)
@@ -92,22 +65,10 @@ def conv_norm(
 
 
 def normalize_by_batch(norm: keras.layers.BatchNormalization, x: Any) -> Any:
-    """`norm(x, training=True)`, moving statistics included.
+    """`norm(x, training=True)`, moving statistics included, of a trainable normalization.
 
     The gradient derived from Keras' own formula passes over the clip about twice as often as is
     needed. Statistics are computed in float32, or float64, in every policy.
-
-    Args:
-        norm: trainable normalization over the last axis, with scale and center.
-        x: clip `(N, T, H, W, C)`.
-
-    Example:
-
-    >>> bn = keras.layers.BatchNormalization()
-    >>> bn.build((None, 2, 2, 2, 3))
-    >>> y = normalize_by_batch(bn, keras.random.normal((4, 2, 2, 2, 3)))
-    >>> bool(keras.ops.all(keras.ops.abs(keras.ops.mean(y, (0, 1, 2, 3))) < 1e-5))
-    True
     """
     if norm.synchronized:  # its statistics come from all replicas
         return norm(x, training=True)

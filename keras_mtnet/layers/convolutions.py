@@ -24,20 +24,7 @@ FEW_CHANNELS = 16
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class PointwiseConv3D(keras.layers.Conv3D):
-    """A 1x1x1 `keras.layers.Conv3D` in the form that is fastest, mostly one matrix product.
-
-    Args:
-        filters: output channels.
-        strides: int or (frames, height, width).
-        **kwargs: of `keras.layers.Conv3D`.
-
-    Input: `(N, T, H, W, C)`. Output: `(N, T', H', W', filters)`, sizes as of `Conv3D`.
-
-    Example:
-
-    >>> PointwiseConv3D(6, strides=2)(keras.ops.ones((1, 4, 8, 8, 3))).shape
-    TensorShape([1, 2, 4, 4, 6])
-    """
+    """A 1x1x1 `keras.layers.Conv3D` in the form that is fastest, mostly one matrix product."""
 
     def __init__(self, filters: int, strides: int | Sequence[int] = 1, **kwargs: Any):
         kwargs.setdefault("kernel_size", 1)
@@ -82,14 +69,6 @@ class ClipConv3D(keras.layers.Conv3D):
     oneDNN's bfloat16 gradient of the kernel is wrong where no window lies wholly inside the clip
     along an axis, as of 3 frames in a clip of 2. There, and where sizes are unknown, the clip is
     padded before the convolution.
-
-    Arguments, input and output are those of `keras.layers.Conv3D`.
-
-    Example:
-
-    >>> conv = ClipConv3D(6, kernel_size=3, strides=(1, 2, 2), padding="same")
-    >>> conv(keras.ops.ones((1, 2, 8, 8, 3), "bfloat16")).shape
-    TensorShape([1, 2, 4, 4, 6])
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
@@ -132,19 +111,9 @@ class ClipConv3D(keras.layers.Conv3D):
 class CenteredConv3D(ClipConv3D):
     """A `keras.layers.Conv3D` with zeros of half the kernel on both sides, whatever the stride.
 
-    Sizes are those of padding "same", `ceil(size / stride)`. But "same" centers the windows on
-    what the stride leaves, which for an even size is half a step later; these are centered on
-    every `stride`-th position from the first, as PyTorch's are.
-
-    Args:
-        filters: output channels.
-        kernel_size: int or (frames, height, width), odd.
-        **kwargs: of `keras.layers.Conv3D`, but for `padding`.
-
-    Example:
-
-    >>> CenteredConv3D(6, kernel_size=3, strides=2)(keras.ops.ones((1, 4, 8, 8, 3))).shape
-    TensorShape([1, 2, 4, 4, 6])
+    Sizes are those of padding "same", `ceil(size / stride)`. But "same" centers the windows on what
+    the stride leaves, which for an even size is half a step later; these are centered on every
+    `stride`-th position from the first, as PyTorch's are. Kernels are odd.
     """
 
     def __init__(self, filters: int, kernel_size: int | Sequence[int], **kwargs: Any):
@@ -184,18 +153,6 @@ class TemporalDepthwiseConv3D(keras.layers.Layer):
 
     `keras.layers.Conv3D(groups=channels)` does not run on TensorFlow's CPU backend. With rows and
     columns laid in one axis, the same sum is a depthwise 2-D convolution, which runs everywhere.
-
-    Args:
-        kernel_size: frames of the kernels.
-        kernel_initializer: of the kernel `(frames, 1, channels, 1)`.
-        use_bias: add a number per channel.
-
-    Input and output: `(N, T, H, W, C)`.
-
-    Example:
-
-    >>> TemporalDepthwiseConv3D(5)(keras.ops.ones((1, 16, 8, 8, 24))).shape
-    TensorShape([1, 16, 8, 8, 24])
     """
 
     def __init__(

@@ -15,18 +15,7 @@ def batch_norm(
 ) -> keras.layers.BatchNormalization:
     """A batch normalization with the momentum and epsilon of MTNets.
 
-    Args:
-        name: of the layer.
-        synchronized: whether statistics are computed over all replicas of a `tf.distribute`
-            strategy.
-        dtype: policy of the layer.
-        gamma_initializer: of the scale; zeros in the last normalization of a residual branch
-            start training with the identity.
-
-    Example:
-
-    >>> batch_norm("bn", synchronized=False, dtype=None).momentum
-    0.9
+    With scales of zeros, the last one of a residual branch starts training with the identity.
     """
     return keras.layers.BatchNormalization(
         momentum=BN_MOMENTUM,
@@ -39,11 +28,5 @@ def batch_norm(
 
 
 def he_fan_out() -> keras.initializers.Initializer:
-    """A new He normal initializer over the fan out, for one layer.
-
-    Example:
-
-    >>> round(float(keras.ops.std(he_fan_out()((3, 3, 3, 8, 512)))), 3)  # sqrt(2 / (27 * 512))
-    0.012
-    """
+    """A new He normal initializer over the fan out, for one layer."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")

@@ -31,10 +31,7 @@ class CenteredMaxPooling3D(keras.layers.MaxPooling3D):
     """
 
     def __init__(
-        self,
-        pool_size: int | Sequence[int] = 3,
-        strides: int | Sequence[int] = 2,
-        **kwargs: Any,
+        self, pool_size: int | Sequence[int] = 3, strides: int | Sequence[int] = 2, **kwargs: Any
     ):
         super().__init__(pool_size, strides, **{**kwargs, "padding": "same"})
         if not all(size % 2 for size in self.pool_size):

@@ -273,18 +273,9 @@ class MTConv(keras.layers.Layer):
 def split_channels(channels: int, ratio: float, what: str) -> tuple[int, int]:
     """Numbers of local and prolonged channels: `floor(ratio * channels)` and the rest (eq. 1).
 
-    Args:
-        channels: channels to split.
-        ratio: share of the local branch.
-        what: names them in the error, as "filters" or "input channels".
-
     Raises:
-        ValueError: if ratio is outside 0 < ratio <= 1 or a branch would get no channel.
-
-    Example:
-
-    >>> split_channels(24, 7 / 8, "filters")
-    (21, 3)
+        ValueError: naming `what` is split, if ratio is outside 0 < ratio <= 1 or a branch would get
+            no channel.
     """
     if not 0 < ratio <= 1:
         raise ValueError(

@@ -8,13 +8,7 @@ from keras import ops, tree
 
 
 def at_least_float32(x: Any) -> Any:
-    """`x` in float32, or in float64 if it is: sums and exponents overflow in half precision.
-
-    Example:
-
-    >>> at_least_float32(keras.ops.ones(3, "float16")).dtype
-    tf.float32
-    """
+    """`x` in float32, or in float64 if it is: sums and exponents overflow in half precision."""
     dtype = keras.backend.standardize_dtype(x.dtype)
     return ops.cast(x, "float64" if dtype == "float64" else "float32")
 
@@ -24,27 +18,16 @@ def reciprocal(x: Any) -> Any:
 
     LiteRT refuses an int8 division where the divisor's stored byte is 0, which may stand for any
     number, about 2 for one between 0 and 4.
-
-    Example:
-
-    >>> float(reciprocal(keras.ops.convert_to_tensor(4.0)))
-    0.25
     """
     return ops.square(ops.rsqrt(x))
 
 
 def own_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -> Callable[..., Any]:
-    """Gives a function of tensors the gradient that it returns beside its result.
+    """Gives a function of tensors, from them to `(result, gradient)`, that gradient.
 
     `keras.ops.custom_gradient`, with gradients of gradients that are right on every backend.
     TensorFlow and JAX differentiate what the gradient is made of. PyTorch would take it for
     constant, so PyTorch derives the gradient from the result itself.
-
-    Args:
-        function: from tensors to `(result, gradient)`. `gradient` maps the gradient of the
-            (first) result to a tuple of the gradients of all arguments.
-
-    Example:
 
     >>> @own_gradient
     ... def square(x):

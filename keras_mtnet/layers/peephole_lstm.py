@@ -30,16 +30,7 @@ class PeepholeLSTMCell(keras.layers.LSTMCell):
             setattr(self, name, weight)
 
     def call(self, inputs: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list]:
-        """Computes one frame.
-
-        Args:
-            inputs: `(N, C)`.
-            states: previous output and cell state, each `(N, units)`.
-            training: whether dropout applies.
-
-        Returns:
-            The output `(N, units)` and the new states.
-        """
+        """One frame `(N, C)`: the output `(N, units)` and the new states, output and cell state."""
         output, cell = states
         input_masks = output_masks = None
         if training and 0.0 < self.dropout < 1.0:

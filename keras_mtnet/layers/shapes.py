@@ -11,20 +11,7 @@ Shape = tuple[int | None, ...]
 
 
 def triple(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
-    """`value` as (frames, height, width).
-
-    Args:
-        value: a positive int or three of them.
-        name: of the argument, for the error.
-
-    Raises:
-        ValueError: for anything else.
-
-    Example:
-
-    >>> triple(2, "strides")
-    (2, 2, 2)
-    """
+    """`value`, a positive int or three of them, as (frames, height, width); `name` is in errors."""
     values = tuple(value) if isinstance(value, Sequence) else (value,) * 3
     if len(values) != 3 or not all(isinstance(v, Integral) and v > 0 for v in values):
         raise ValueError(f"{name} must be a positive int or three of them. Received: {value!r}")
@@ -58,34 +45,16 @@ def check_channels_last() -> None:
 
 
 def strided(size: int | None, stride: int) -> int | None:
-    """Length of an axis after a convolution with padding "same", rounded up.
-
-    Example:
-
-    >>> strided(7, 2)
-    4
-    """
+    """Length of an axis after a convolution with padding "same", rounded up."""
     return None if size is None else -(-size // stride)
 
 
 def halved(size: int | None, factor: int = 2) -> int | None:
-    """Length of an axis after pooling or frame selection, rounded down and never below 1.
-
-    Example:
-
-    >>> halved(7), halved(1)
-    (3, 1)
-    """
+    """Length of an axis after pooling or frame selection, rounded down and never below 1."""
     return None if size is None else max(1, size // factor)
 
 
 def sizes(x: Any) -> tuple[Any, ...]:
-    """Frames, height and width of a clip; tensors where the graph does not know them.
-
-    Example:
-
-    >>> sizes(keras.ops.ones((1, 16, 112, 112, 3)))
-    (16, 112, 112)
-    """
+    """Frames, height and width of a clip; tensors where the graph does not know them."""
     known = tuple(x.shape[1:4])
     return ops.shape(x)[1:4] if None in known else known

@@ -13,17 +13,8 @@ from keras_mtnet.layers.numerics import own_gradient
 def trilinear_resize(x: Any, sizes: Sequence[Any]) -> Any:
     """Resizes a clip with half-pixel centers, no antialiasing and clamped edges.
 
-    Args:
-        x: tensor `(N, T, H, W, C)`.
-        sizes: new (frames, height, width), each an int or an integer tensor.
-
-    Returns:
-        Tensor `(N, *sizes, C)` of the same dtype. An axis that keeps its length is left alone.
-
-    Example:
-
-    >>> trilinear_resize(ops.ones((1, 4, 7, 7, 8)), (8, 14, 14)).shape
-    TensorShape([1, 8, 14, 14, 8])
+    `sizes` are the new (frames, height, width), each an int or an integer tensor. An axis that
+    keeps its length is left alone.
     """
     # Time first: the matrix product then meets few pixels, and frames are cheap to resize.
     x = _resize_axis(x, 1, sizes[0])

@@ -54,14 +54,10 @@ class WindowPooling(keras.layers.Layer):
         return ops.cast(self._unfold(y, x), self.compute_dtype)
 
     def _reduce(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
-        """Reduces the windows.
+        """Reduces the windows: a tensor `(N, T', H', W', C)` for each place in the window.
 
-        Args:
-            taps: one tensor `(N, T', H', W', C)` for each place in the window. Places that fall
-                outside the clip repeat a value of the same window.
-            weights: for each tap 1 where it lies inside the clip and 0 where it does not,
-                broadcastable to the tap; None when every place is inside.
-            training: whether to sample, for operators that do.
+        Places that fall outside the clip repeat a value of the same window; the weights,
+        broadcastable to the taps, are 1 inside and 0 there, and None when every place is inside.
         """
         raise NotImplementedError
 

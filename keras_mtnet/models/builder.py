@@ -69,14 +69,10 @@ def builder(function: Callable[P, VideoModel]) -> Callable[P, VideoModel]:
 def sized(
     template: Callable[Concatenate[S, P], VideoModel], size: S, summary: str
 ) -> Callable[P, VideoModel]:
-    """Makes the public builder of one member of a family.
+    """Makes the public builder of one member of a family, with `summary` as first line of its help.
 
-    Args:
-        template: builds any member; its first parameter is the size. The others, with their
-            defaults, are those of the public builder, and so is its docstring, in which `MODEL`
-            stands for the name.
-        size: the numbers of the member.
-        summary: first line of the docstring.
+    `template` builds any member; its first parameter is the size. The others, with their defaults,
+    are those of the public builder, and so is its docstring, in which `MODEL` stands for the name.
     """
 
     def build(*args: P.args, **kwargs: P.kwargs) -> VideoModel:
@@ -94,11 +90,7 @@ def sized(
 
 
 def build(model: str, **kwargs: Any) -> VideoModel:
-    """Builds a network by name.
-
-    Args:
-        model: name of a public builder, as `"MTNetS"`.
-        **kwargs: its arguments.
+    """Builds a network by the name of its public builder, as `"MTNetS"`, with its arguments.
 
     Raises:
         ValueError: for an unknown name.
@@ -127,31 +119,17 @@ def default_clip(model: str, weights: Any = None) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A network that is being built.
+    """A network that is being built."""
 
-    Attributes:
-        inputs: the input tensor, clips of pixels `(N, T, H, W, 3)`.
-        clips: the same, normalized, in the compute dtype.
-        classes: width of the classifier.
-        weights: what to load at the end.
-    """
-
-    inputs: Any
-    clips: Any
-    classes: int
-    weights: Weights
+    inputs: Any  # clips of pixels (N, T, H, W, 3)
+    clips: Any  # the same, normalized, in the compute dtype
+    classes: int  # width of the classifier
+    weights: Weights  # what to load at the end
 
     def finish(
         self, outputs: Any, name: str, torch_keys: Mapping[str, Any] | None = None
     ) -> VideoModel:
-        """Makes the model, with weights if there are any.
-
-        Args:
-            outputs: the last tensor.
-            name: of the model.
-            torch_keys: by name of a published code base, how it names these weights; see
-                `keras_mtnet.weights.torch`.
-        """
+        """Makes the model, with weights if there are any; `torch_keys` as of `weights.torch`."""
         sources = keras.utils.get_source_inputs(self.inputs)
         model = VideoModel(sources[0] if len(sources) == 1 else sources, outputs, name=name)
         model.torch_keys = torch_keys or {}
@@ -177,16 +155,9 @@ def begin(
 ) -> Draft:
     """Checks what all builders take, finds the preset, and places input and normalization.
 
-    Args:
-        model: name of the builder.
-        include_top, weights, input_tensor, input_shape, pooling, classes, include_preprocessing,
-            dtype: the builder's arguments, as its user gave them.
-        normalization: of the network where `weights` is no preset.
-        default_classes: where neither the user nor a preset says.
-        options: those of the builder's arguments that a preset may fix, as given or None.
-
-    Returns:
-        A `Draft`, to go on from `draft.clips` and to end with `draft.finish`.
+    `normalization` and `default_classes` hold where the user gives no preset; `options` are those
+    of the builder's arguments that a preset may fix, as given or None. Go on from `draft.clips`,
+    and end with `draft.finish`.
 
     Raises:
         ValueError: naming the argument and its value, for anything outside the choices.
@@ -302,11 +273,7 @@ def pool(x: Any, pooling: str | None, dtype: Any, name: str = "head_pool") -> An
 
 
 def classifier(x: Any, classes: int, activation: Any, dropout_rate: float, dtype: Any) -> Any:
-    """`(N, C)` to scores `(N, classes)`: dropout, and a dense layer named "predictions".
-
-    Raises:
-        ValueError: for a dropout rate outside [0, 1).
-    """
+    """`(N, C)` to scores `(N, classes)`: dropout, and a dense layer named "predictions"."""
     if not isinstance(dropout_rate, Real) or not 0 <= dropout_rate < 1:
         raise ValueError(f"dropout_rate must be in [0, 1). Received: dropout_rate={dropout_rate!r}")
     x = keras.layers.Dropout(dropout_rate, name="head_dropout", dtype=dtype)(x)

@@ -58,17 +58,12 @@ def released_features(
     dtype: Any,
     **options: Any,
 ) -> Any:
-    """The released network without its classifier.
+    """The released network without its classifier, from normalized clips `(N, T, H, W, 3)`.
 
     A 3x7x7 convolution and a `TwoStreamEntry` are followed by stages of `TwoStreamMTBlock`s. The
-    local and the prolonged stream stay apart, at their own resolutions, and are joined at the end.
-
-    Args:
-        x: normalized clips `(N, T, H, W, 3)`.
-        stage_filters, stage_depths, stem_filters, dtype: as in `MTNet`, both streams together.
-        pooling: `"avg"` (what the classifier reads) or `"max"` for `(N, C)`. None for the feature
-            map `(N, T', H', W', C)`, in which the prolonged stream is interpolated.
-        **options: `ratio`, `cell`, `synchronized` and `remat` of the blocks.
+    local and the prolonged stream stay apart, at their own resolutions, and are joined at the end:
+    pooled to `(N, C)`, or, where `pooling` is None, interpolated to a feature map `(N, T', H', W',
+    C)`. Filters are those of both streams together, `options` those of the blocks.
     """
     x = _conv(stem_filters, "stem_conv", dtype, (3, 7, 7), (1, 2, 2))(x)
     x = batch_norm("stem_bn", options["synchronized"], dtype)(x)

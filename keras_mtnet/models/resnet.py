@@ -22,44 +22,29 @@ FILTERS = (64, 128, 256, 512)
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """A 3-D ResNet.
+    """A 3-D ResNet."""
 
-    Attributes:
-        model: name of the builder.
-        clip: frames and pixels of its clips.
-        depths: blocks of each stage.
-        normalization: of clips.
-        torch_keys: by name of a published code base, how it names the weights.
-        expansion: how much wider a bottleneck block ends than it is inside; None for basic blocks.
-        stem: kernel of the first convolution.
-        stem_pool: whether max pooling that halves all sizes follows it.
-        kernels, strides: of each stage, int or (frames, height, width).
-        inner: for (2+1)D convolutions: channels between their two parts, from those of the block's
-            input, of the convolution's input, and of its output; None for 3-D convolutions.
-        stem_inner: the same of the first convolution.
-        temporal_first: whether the temporal part of (2+1)D convolutions comes first.
-        gated: whether squeeze and recursion ends each block.
-        epsilon: of batch normalization.
-        dropout_rate: in front of the classifier.
-    """
-
-    model: str
-    clip: tuple[int, int]
-    depths: tuple[int, ...]
+    model: str  # name of the builder
+    clip: tuple[int, int]  # frames and pixels
+    depths: tuple[int, ...]  # blocks of each stage
     normalization: Normalization
-    torch_keys: Mapping[str, Rules]
+    torch_keys: Mapping[str, Rules]  # by name of a published code base
     _: dataclasses.KW_ONLY
+    # How much wider a bottleneck block ends than it is inside; None for basic blocks.
     expansion: int | None = None
-    stem: tuple[int, int, int] = (3, 7, 7)
-    stem_pool: bool = False
+    stem: tuple[int, int, int] = (3, 7, 7)  # kernel of the first convolution
+    stem_pool: bool = False  # max pooling that halves all sizes follows it
+    # Of each stage, int or (frames, height, width).
     kernels: tuple[int | tuple[int, int, int], ...] = (3, 3, 3, 3)
     strides: tuple[int | tuple[int, int, int], ...] = (1, 2, 2, 2)
+    # For (2+1)D convolutions: channels between their two parts, from those of the block's input, of
+    # the convolution's input, and of its output; None for 3-D convolutions.
     inner: Callable[[int, int, int], int] | None = None
-    stem_inner: int | None = None
-    temporal_first: bool = False
-    gated: bool = False
-    epsilon: float = BN_EPSILON
-    dropout_rate: float = 0.0
+    stem_inner: int | None = None  # the same of the first convolution
+    temporal_first: bool = False  # of the parts of (2+1)D convolutions
+    gated: bool = False  # squeeze and recursion ends each block
+    epsilon: float = BN_EPSILON  # of batch normalization
+    dropout_rate: float = 0.0  # in front of the classifier
 
 
 def video_resnet(
@@ -80,22 +65,16 @@ def video_resnet(
 ) -> VideoModel:
     """The outputs of the stages are those of each stage's last block, as `stage1_block2`.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: None for random weights, the name of a preset (`list_presets("MODEL")`), or a
             file as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the last feature map `(N, T', H', W', C)`, `"avg"` or
             `"max"` for `(N, C)`.
         classes: number of classes; those of the preset, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
         name: of the model; that of the builder in lower case when None.
-        include_preprocessing: whether to normalize clips inside the network.
         dropout_rate: in front of the classifier; as published when None.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores

@@ -81,16 +81,7 @@ def list_presets(model: str | None = None) -> PresetTable:
 
 
 def find(model: str, weights: str) -> Preset:
-    """Finds the preset of a builder.
-
-    Args:
-        model: name of the builder.
-        weights: name of the weights.
-
-    Raises:
-        ValueError: if there is none; it lists those that exist.
-
-    Example:
+    """The preset of a builder by the name of its weights; ValueError, listing those that exist.
 
     >>> find("MTNetM", "hacs").clip_spec.stride
     2
@@ -106,13 +97,10 @@ def find(model: str, weights: str) -> Preset:
 
 
 def lookup(model: str, weights: Any) -> Preset | None:
-    """The preset that an argument `weights` means; None where it is no name of a preset.
+    """The preset that an argument `weights` of a builder means; None where it is no name of one.
 
-    Args:
-        model: name of the builder.
-        weights: the argument: a name, a `Preset`, a path, an address or None. A file that has the
-            name of a preset is meant by `"./name"`. The path of a published checkpoint that comes
-            in a package means its preset, read from there.
+    A file that has the name of a preset is meant by `"./name"`. The path of a published checkpoint
+    that comes in a package means its preset, read from there.
 
     Raises:
         ValueError: for a name that other builders have, but not this one.

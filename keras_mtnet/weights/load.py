@@ -129,11 +129,9 @@ def _preset_of(model: keras.Model, weights: str | os.PathLike) -> Preset | None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[Path, Layout, str, dict[str, Any]]]:
-    """Gives the HDF5 file that `path` is, or holds, and what is in it.
+    """Yields the HDF5 file that `path` is, or holds, its layout, and the name of its network.
 
-    Yields:
-        The HDF5 file, its layout, the name of its network, and the configuration of its
-        `ClipNormalization` where a `.keras` file tells it.
+    Last comes the configuration of its `ClipNormalization`, where a `.keras` file tells it.
     """
     with contextlib.ExitStack() as stack:
         try:

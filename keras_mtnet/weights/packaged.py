@@ -43,17 +43,7 @@ def locate_checkpoint(preset: Preset) -> Path | None:
 def fill(model: keras.Model, path: Path, preset: Preset, head: str) -> dict[str, list]:
     """Fills a network from the checkpoint of a preset, and writes a Keras file into the cache.
 
-    Args:
-        model: a network of the preset's builder, with or without its classifier, of any width.
-        path: the checkpoint.
-        preset: what it must be.
-        head: name of the classifier.
-
-    Returns:
-        The shapes of the classifier, by its name, if the network has none of that width.
-
-    Raises:
-        ValueError: if it is another file, damaged, or does not fit the network.
+    Returns the shapes of the classifier, by its name `head`, if the network has none of that width.
     """
     state = read_known_checkpoint(path, preset)
     rules = TORCH_KEYS["pytorch-i3d"]
@@ -74,14 +64,7 @@ def fill(model: keras.Model, path: Path, preset: Preset, head: str) -> dict[str,
 
 
 def read_known_checkpoint(path: Path, preset: Preset) -> StateDict:
-    """Reads the checkpoint of a preset: its checksum first, then arrays alone.
-
-    Returns:
-        Arrays by the names of pytorch-i3d.
-
-    Raises:
-        ValueError: if it is another file, or damaged.
-    """
+    """Reads the checkpoint of a preset: its checksum first, then arrays alone."""
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != preset.checkpoint_sha256:

@@ -22,20 +22,13 @@ MOST = 10_000  # arrays and dictionaries
 
 
 def read_pickled_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
-    """Reads nested dictionaries of floating-point arrays.
+    """Reads nested dictionaries of floating-point arrays; keys are joined by slashes.
 
     Nothing of NumPy's is called either: a pickle may name only an array, its type and its
     construction, and each of them is replaced by a class of this file that checks what it gets.
 
-    Args:
-        data: the pickle.
-        name: of the file, for messages.
-
-    Returns:
-        The arrays, by their keys joined by slashes.
-
     Raises:
-        ValueError: if the pickle is damaged or holds anything else; it says what.
+        ValueError: if the pickle, of the file `name`, is damaged or holds anything else.
 
     Example:
 

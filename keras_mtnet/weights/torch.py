@@ -47,13 +47,9 @@ _RECURRENT = re.compile(r"recurrence(\d+)/cell/(kernel|recurrent_kernel|bias)$")
 
 
 def read_checkpoint(path: Path) -> StateDict:
-    """Reads the state dict in a PyTorch or safetensors file, bare or beside an optimizer's.
+    """The state dict in a PyTorch or safetensors file, bare or beside an optimizer's.
 
-    Args:
-        path: the file.
-
-    Returns:
-        Arrays by name; prefixes of wrappers that all names share are gone.
+    Prefixes of wrappers that all names share are gone.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -260,13 +256,9 @@ def classes_of(state: StateDict, rules: Rules) -> int | None:
 
 
 def to_state_dict(model: keras.Model, rules: Rules) -> StateDict:
-    """Returns the weights of a network as its published PyTorch code names them.
+    """The weights of a network as published PyTorch code names them, by rules of `torch_keys`.
 
     `load_state_dict` takes it as it is, once each array is a tensor; counters of batches are 0.
-
-    Args:
-        model: a network of this package.
-        rules: of `model.torch_keys`.
     """
     state: StateDict = {
         key: np.ones(size, "float32") for key, size in _scales(model, rules).items()
@@ -281,11 +273,6 @@ def to_state_dict(model: keras.Model, rules: Rules) -> StateDict:
 
 def from_state_dict(model: keras.Model, state: StateDict, rules: Rules) -> None:
     """Fills a network from the state dict of its published PyTorch code, every tensor of it.
-
-    Args:
-        model: a network of this package.
-        state: arrays by name, without prefixes.
-        rules: of `model.torch_keys`.
 
     Raises:
         ValueError: if a tensor is missing, left over, of another shape, or not finite. The network
