@@ -8,16 +8,6 @@ from typing import Any
 def check_counts(lowest: int = 1, **counts: Any) -> None:
     """Raises ValueError unless all values are integers of at least `lowest`.
 
-    Args:
-        lowest: the smallest integer that is allowed.
-        **counts: the arguments by their names.
-
-    Raises:
-        ValueError: for the first wrong one.
-
-    Example:
-
-    >>> check_counts(batch_size=8)
     >>> check_counts(frames=2.5)
     Traceback (most recent call last):
     ValueError: frames must be an integer of at least 1. Received: frames=2.5
@@ -30,41 +20,19 @@ def check_counts(lowest: int = 1, **counts: Any) -> None:
 
 
 def check_integer(**numbers: Any) -> None:
-    """Refuses what is no integer, such as a seed of None, which would be another one each time.
-
-    Raises:
-        ValueError: for the first wrong one.
-
-    Example:
-
-    >>> check_integer(seed=0)
-    """
+    """Raises ValueError unless all values are integers, which a seed of None, say, is not."""
     for name, value in numbers.items():
         if not isinstance(value, Integral):
             raise ValueError(f"{name} must be an integer. Received: {name}={value!r}")
 
 
 def check_above_0(**numbers: Any) -> None:
-    """Raises ValueError unless all values are finite numbers above 0.
-
-    Raises:
-        ValueError: for the first wrong one.
-
-    Example:
-
-    >>> check_above_0(fps=12.5)
-    """
+    """Raises ValueError unless all values are finite numbers above 0."""
     for name, value in numbers.items():
         if not isinstance(value, Real) or not 0 < float(value) < math.inf:
             raise ValueError(f"{name} must be a number above 0. Received: {name}={value!r}")
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """The arguments that are not None.
-
-    Example:
-
-    >>> given(fps=None, frames=16)
-    {'frames': 16}
-    """
+    """The arguments that are not None."""
     return {name: value for name, value in values.items() if value is not None}

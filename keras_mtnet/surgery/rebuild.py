@@ -29,35 +29,24 @@ class Surgery:
 
 @dataclasses.dataclass(frozen=True)
 class Plan(Surgery):
-    """What to do to the layers of one model, by name; nested models have plans of their own.
+    """What to do to the layers of one model, by name; nested models have plans of their own."""
 
-    Attributes:
-        new: layers that stand in for others.
-        absorbed: layers that go, since new ones do their work.
-        weights: functions that give new layers their weights, once those are built.
-    """
-
-    new: dict[str, Any] = dataclasses.field(default_factory=dict)
-    absorbed: set[str] = dataclasses.field(default_factory=set)
+    new: dict[str, Any] = dataclasses.field(default_factory=dict)  # stand in for others
+    absorbed: set[str] = dataclasses.field(default_factory=set)  # new ones do their work
+    # Functions that give new layers their weights, once those are built.
     weights: dict[str, Callable[[Any], None]] = dataclasses.field(default_factory=dict)
 
 
 class Graph:
-    """Which layers of a model read which.
-
-    Attributes:
-        layers: by name.
-        calls: how often the model calls each.
-        shapes: of what each receives, in its first call.
-    """
+    """Which layers of a model read which."""
 
     def __init__(self, model: keras.Model):
         # The same graph without what subclasses add or hide.
         view = keras.Model(model.inputs, model.outputs)
         config = view.get_config()
         self.layers: dict[str, Any] = {each.name: each for each in view.operations}
-        self.calls: dict[str, int] = {}
-        self.shapes: dict[str, tuple] = {}
+        self.calls: dict[str, int] = {}  # how often the model calls each
+        self.shapes: dict[str, tuple] = {}  # of what each receives, in its first call
         self._sources: dict[str, list[str]] = {}
         self._readers: dict[str, list[str]] = {name: [] for name in self.layers}
         for layer in config["layers"]:
@@ -101,18 +90,13 @@ def _tensors(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def rebuild(model: keras.Model, plan_of: Callable[[Graph], Plan], caller: str) -> keras.Model:
-    """Builds a model anew by a plan; layers without one are copied with their weights.
+    """Builds a model anew by the plan that `plan_of` makes of it, and of each model in it.
 
-    Args:
-        model: a functional model or a `Sequential` that knows its input.
-        plan_of: makes the plan of a model, or of a model in it.
-        caller: public function, for errors and the log.
-
-    Returns:
-        A new model of the same class, with an attribute `surgery`.
+    `model` is functional, or a `Sequential` that knows its input. Layers without a plan are copied
+    with their weights. The new model is of the same class and has an attribute `surgery`.
 
     Raises:
-        ValueError: for other models.
+        ValueError: for other models, naming `caller`.
     """
     if not has_graph(model):
         raise ValueError(
