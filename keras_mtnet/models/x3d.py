@@ -91,28 +91,21 @@ def x3d(
     synchronized: bool = False,
     dtype: Any = None,
 ) -> VideoModel:
-    """Time is kept, height and width are divided by 32. A stage ends in its last block, as in
-    `stage1_block3`.
+    """Time is kept, height and width are divided by 32; a stage ends in its last block.
+
+    Those are called `stage1_block3` and so on. Arguments that are not named here are as in `MTNet`.
 
     Args:
         include_top: whether to end in the classifier. Without it the network ends in the head's
             1x1x1 convolution.
         weights: the name of a preset (`list_presets("MODEL")`), None and files as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T, H/32, W/32, C)`, `"avg"` or
             `"max"` for `(N, C)`.
         classes: number of classes; those of the weights, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
         shortcut_norm: whether the first block, whose shortcut changes the size but not the number
             of channels, has a batch normalization there: PySlowFast's networks do, pytorchvideo's
             do not. None is what a preset was trained with, else False.
-        include_preprocessing: whether to normalize clips inside the network.
         dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
