@@ -22,23 +22,16 @@ EXPANSION = 4  # how much wider a block ends than it is inside
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """A member of the family.
+    """A member of the family."""
 
-    Attributes:
-        model, name: of the builder and of the network.
-        depths: blocks of each stage.
-        preserved: whether channels meet once more, in a 1x1x1 convolution in front of each
-            depthwise one (ip-CSN), or not (ir-CSN).
-        source: the code base that it was published in.
-        clip: frames and pixels of its clips.
-    """
-
-    model: str
-    name: str
-    depths: tuple[int, ...]
+    model: str  # name of the builder
+    name: str  # of the network
+    depths: tuple[int, ...]  # blocks of each stage
+    # Whether channels meet once more, in a 1x1x1 convolution in front of each depthwise one
+    # (ip-CSN), or not (ir-CSN).
     preserved: bool
-    source: str
-    clip: tuple[int, int] = (32, 224)
+    source: str  # the code base that it was published in
+    clip: tuple[int, int] = (32, 224)  # frames and pixels
 
 
 # Code base -> epsilon of batch normalization, normalization of clips.
@@ -113,22 +106,15 @@ def csn(
     """Frames are divided by 8, height and width by 32. The outputs of the stages are those of each
     stage's last block, as `stage1_block3`.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: None for random weights, the name of a preset (`list_presets("MODEL")`), or a
             file as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T/8, H/32, W/32, 2048)`, `"avg"` or
             `"max"` for `(N, 2048)`.
         classes: number of classes; those of the preset, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
-        include_preprocessing: whether to normalize clips inside the network.
         dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores

@@ -71,21 +71,14 @@ def S3D(
     averages windows of 7 x 7 pixels of the last feature map in the same way, this network the
     whole map.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: `"kinetics400"` for torchvision's. None and files as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T/8, H/32, W/32, 1024)`, `"avg"`
             or `"max"` for `(N, 1024)`.
         classes: number of classes; those of the weights, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
-        include_preprocessing: whether to normalize clips inside the network.
         dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
