@@ -12,8 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.numerics import at_least_float32
-from keras_mtnet.layers.shapes import check_clip_shape, sizes
+from keras_mtnet.layers.shapes import sizes
 
 # From this many positions on, TensorFlow's convolution is the faster form of a matrix product.
 MANY_POSITIONS = 2048
@@ -145,56 +144,3 @@ def matmul_last(x: Any, matrix: Any) -> Any:
     shape = ops.shape(x) if None in tuple(x.shape[1:]) else (-1, *x.shape[1:])
     product = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), matrix)
     return ops.reshape(product, (*shape[:-1], matrix.shape[-1]))
-
-
-@keras.saving.register_keras_serializable(package="keras_mtnet")
-class TemporalDepthwiseConv3D(keras.layers.Layer):
-    """A depthwise convolution over time: a kernel of `kernel_size` frames per channel.
-
-    `keras.layers.Conv3D(groups=channels)` does not run on TensorFlow's CPU backend. With rows and
-    columns laid in one axis, the same sum is a depthwise 2-D convolution, which runs everywhere.
-    """
-
-    def __init__(
-        self,
-        kernel_size: int,
-        kernel_initializer: Any = "glorot_uniform",
-        use_bias: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
-        self.kernel_size = kernel_size
-        self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        check_clip_shape(input_shape, "TemporalDepthwiseConv3D")
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(self.kernel_size, 1, input_shape[-1], 1),
-            initializer=self.kernel_initializer,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=input_shape[-1:], initializer="zeros")
-        self.built = True
-
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        return tuple(input_shape)
-
-    def call(self, x: Any) -> Any:
-        shape = ops.shape(x)
-        image = ops.reshape(at_least_float32(x), (*shape[:2], shape[2] * shape[3], shape[4]))
-        # TensorFlow sums the kernel's gradient in the type of the clips: wrong by a fifth of the
-        # largest in bfloat16.
-        y = ops.depthwise_conv(image, at_least_float32(self.kernel), padding="same")
-        y = ops.cast(ops.reshape(y, shape), x.dtype)
-        return y if self.bias is None else y + self.bias
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "use_bias": self.use_bias,
-        }

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.numerics import at_least_float32
-from keras_mtnet.layers.shapes import check_clip_shape, strided, triple
+from keras_mtnet.layers.shapes import check_clip_shape, check_not_empty, strided, triple
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -31,7 +31,7 @@ class DepthwiseConv3D(keras.layers.Layer):
     Input: `(N, T, H, W, C)`. Output: `(N, T', H', W', C)`.
 
     Raises:
-        ValueError: for an even kernel or unlike strides of height and width.
+        ValueError: for an even kernel, unlike strides of height and width, or a batch of 0 clips.
 
     Example:
 
@@ -91,6 +91,7 @@ class DepthwiseConv3D(keras.layers.Layer):
         return ops.reshape(ops.depthwise_conv(image, kernel[:, 0], padding="same"), shape)
 
     def _convolve_frames(self, x: Any, kernel: Any) -> Any:
+        check_not_empty(x, type(self).__name__)
         before, height, width = (size // 2 for size in self.kernel_size)
         step = self.strides[0]
         x = ops.pad(x, [[0, 0], [0, 0], [height, height], [width, width], [0, 0]])

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 
 from keras_mtnet.checks import check_above_0, check_counts, given
-from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
+from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.mt_block import MTBlock
 from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
 from keras_mtnet.models.builder import (
@@ -173,8 +174,8 @@ def _stem(x: Any, filters: int, synchronized: bool, dtype: Any) -> Any:
     x = keras.layers.Conv3D(
         filters, (1, 3, 3), (1, 2, 2), name="stem_conv", **_conv_arguments(dtype)
     )(x)
-    x = TemporalDepthwiseConv3D(
-        STEM_FRAMES, kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
+    x = DepthwiseConv3D(
+        (STEM_FRAMES, 1, 1), kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
     )(x)
     x = batch_norm("stem_bn", synchronized, dtype)(x)
     x = keras.layers.ReLU(name="stem_relu", dtype=dtype)(x)

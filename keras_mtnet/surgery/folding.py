@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtnet.layers.convolutions import TemporalDepthwiseConv3D
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.mt_block import MTBlock
 from keras_mtnet.layers.mt_conv import MTConv
@@ -16,7 +15,7 @@ from keras_mtnet.surgery.rebuild import Graph, Plan, has_graph, is_known, rebuil
 # The last axis of their kernels is that of the channels they put out.
 _PRODUCTS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
 # The last two are: channels, and channels put out for each.
-_DEPTHWISE = (DepthwiseConv3D, TemporalDepthwiseConv3D, keras.layers.DepthwiseConv2D)
+_DEPTHWISE = (DepthwiseConv3D, keras.layers.DepthwiseConv2D)
 
 
 def fuse(model: keras.Model) -> keras.Model:

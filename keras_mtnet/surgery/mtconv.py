@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from absl import logging
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.mt_block import MTBlock
 from keras_mtnet.layers.mt_conv import MTConv, split_channels
@@ -143,7 +143,7 @@ def _holds_convolutions(layer: Any) -> str | None:
         return None
     if isinstance(layer, MTConv | MTBlock):
         return "multi-temporal already"
-    if isinstance(layer, DepthwiseConv3D | TemporalDepthwiseConv3D):
+    if isinstance(layer, DepthwiseConv3D):
         return "depthwise"
     kernels = [w for w in getattr(layer, "weights", ()) if len(w.shape) == 5]
     return f"{type(layer).__name__}: what is in there is not known" if kernels else None

@@ -11,7 +11,8 @@ from keras_mtnet.layers import (
     SqueezeAndRecursion,
     TripletCosineSelection,
 )
-from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.convolutions import PointwiseConv3D
+from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.grouped_conv3d import GroupedConv3D
 from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool
 
@@ -29,9 +30,10 @@ LAYERS = {
     "stochastic_pool": (StochasticPool, {"pool_size": (2, 2, 2), "seed": 5}),
     "selection": (TripletCosineSelection, {"factor": 3}),
     "temporal": (
-        TemporalDepthwiseConv3D,
-        {"kernel_size": 3, "kernel_initializer": "he_normal", "use_bias": True},
+        DepthwiseConv3D,
+        {"kernel_size": (3, 1, 1), "kernel_initializer": "he_normal", "use_bias": True},
     ),
+    "depthwise": (DepthwiseConv3D, {"kernel_size": (3, 5, 3), "strides": (2, 2, 2)}),
     "pointwise": (PointwiseConv3D, {"filters": 6, "strides": (2, 1, 2), "padding": "same"}),
     "grouped": (GroupedConv3D, {"filters": 12, "kernel_size": (1, 3, 3), "groups": 4}),
     "mt_conv": (MTConv, {"filters": 8, "ratio": 0.5}),

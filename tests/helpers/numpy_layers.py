@@ -226,7 +226,7 @@ def mtnet(x, model):
     """A whole network with its classifier, in inference."""
     layer = model.get_layer
     x = conv3d(x, layer("stem_conv").kernel, (1, 2, 2))
-    kernel = values(layer("stem_temporal").kernel)[:, 0, :, 0]  # (frames, C)
+    kernel = values(layer("stem_temporal").kernel)[:, 0, 0, :, 0]  # (frames, C)
     x = conv3d(x, np.stack([np.diag(row) for row in kernel])[:, None, None])
     x = select_frames(relu(batch_norm(x, layer("stem_bn"))))
     for block in (block for block in model.layers if block.name.startswith("stage")):

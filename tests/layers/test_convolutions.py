@@ -1,4 +1,4 @@
-"""The pointwise and the temporal depthwise convolution."""
+"""The pointwise and the centered convolution."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import numpy_layers as reference
 import pytest
 import tensorflow as tf
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
 
 
 def clip(*shape, seed=0):
@@ -42,46 +42,6 @@ def test_pointwise_gradient(channels, filters, strides):
             loss = tf.reduce_sum(layer(x) * upstream)
         gradient = tape.gradient(loss, layer.kernel.value)[0, 0, 0]
         np.testing.assert_allclose(gradient, expected, atol=1e-5 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("kernel_size", [1, 3, 5])
-@pytest.mark.parametrize("frames", [1, 2, 5, 8])
-def test_temporal_depthwise_is_a_convolution_of_each_channel(frames, kernel_size):
-    x = clip(2, frames, 3, 4, 6)
-    layer = TemporalDepthwiseConv3D(kernel_size)
-    layer.build(x.shape)
-    reference.randomize(layer)
-    kernel = reference.values(layer.kernel)
-    assert kernel.size == kernel_size * 6  # one kernel a channel and no bias
-    kernel = kernel.reshape(kernel_size, 6)
-    expected = np.empty(x.shape)
-    for n, h, w, c in np.ndindex(2, 3, 4, 6):
-        # np.convolve flips its kernel, a convolution layer does not
-        line = np.convolve(x[n, :, h, w, c].astype("float64"), kernel[::-1, c], "full")
-        expected[n, :, h, w, c] = line[kernel_size // 2 :][:frames]
-    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_temporal_depthwise_gradient():
-    """Slopes along random directions, of the clip and of the kernel, by differences in float64."""
-    x, layer = clip(2, 5, 3, 3, 4), TemporalDepthwiseConv3D(5)
-    layer.build(x.shape)
-    reference.randomize(layer)
-    upstream, variable = clip(*x.shape, seed=1), tf.Variable(x)
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer(variable) * upstream)
-    by_clip, by_kernel = tape.gradient(loss, [variable, layer.kernel.value])
-
-    def forward(x, kernel):
-        kernel = np.stack([np.diag(row) for row in kernel.reshape(5, 4)])[:, None, None]
-        return np.sum(reference.conv3d(x, kernel) * upstream)
-
-    kernel = reference.values(layer.kernel)
-    along_x, along_kernel = clip(*x.shape, seed=2), clip(*kernel.shape, seed=3)
-    slope = reference.directional_derivative(lambda x: forward(x, kernel), x, along_x)
-    np.testing.assert_allclose(np.sum(by_clip.numpy() * along_x), slope, rtol=1e-4)
-    slope = reference.directional_derivative(lambda k: forward(x, k), kernel, along_kernel)
-    np.testing.assert_allclose(np.sum(by_kernel.numpy() * along_kernel), slope, rtol=1e-4)
 
 
 @pytest.mark.parametrize("sizes", [(4, 8, 8), (5, 7, 9)])

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 
@@ -16,7 +17,7 @@ def direct(x: np.ndarray, kernel: np.ndarray, strides: tuple[int, int, int]) -> 
     return np.einsum("nthwcijk,ijkc->nthwc", windows, kernel[..., 0].astype("float64"))
 
 
-@pytest.mark.parametrize("frames", (1, 2, 5))
+@pytest.mark.parametrize("frames", (1, 2, 5, 8))
 @pytest.mark.parametrize("kernel", ((3, 3, 3), (5, 1, 1), (1, 3, 3)))
 @pytest.mark.parametrize("strides", ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 def test_equals_the_written_out_sum(kernel, strides, frames):
@@ -48,6 +49,27 @@ def test_any_number_of_frames_and_pixels():
         np.testing.assert_allclose(
             model.predict(x, verbose=0), direct(x, kernel, (2, 2, 2)), atol=1e-5
         )
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [((5, 1, 1), 1), ((3, 3, 3), (2, 2, 2))])
+def test_gradients(kernel, strides):
+    """Slopes along random directions: the layer is linear in its clip and in its kernel."""
+    rng = np.random.default_rng(0)
+    layer = DepthwiseConv3D(kernel, strides)
+    x = rng.normal(size=(2, 5, 4, 3, 4)).astype("float32")
+    variable = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = layer(variable)
+        upstream = rng.normal(size=y.shape).astype("float32")
+        loss = tf.reduce_sum(y * upstream)
+    by_clip, by_kernel = tape.gradient(loss, [variable, layer.kernel.value])
+    weights = keras.ops.convert_to_numpy(layer.kernel)
+    for gradient, along, change in (
+        (by_clip, rng.normal(size=x.shape), lambda d: direct(d, weights, layer.strides)),
+        (by_kernel, rng.normal(size=weights.shape), lambda d: direct(x, d, layer.strides)),
+    ):
+        slope = np.sum(change(along) * upstream)
+        np.testing.assert_allclose(np.sum(gradient.numpy() * along), slope, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ LAYERS = (
     "stochastic_pool",
     "selection",
     "temporal",
+    "depthwise",
     "pointwise",
     "mt_conv",
     "squeeze_gru",

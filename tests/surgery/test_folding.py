@@ -8,7 +8,7 @@ from numpy_layers import randomize
 
 import keras_mtnet as mt
 from keras_mtnet.layers import MTConv
-from keras_mtnet.layers.convolutions import PointwiseConv3D, TemporalDepthwiseConv3D
+from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 
 CLIP = (5, 33, 31, 3)
@@ -59,7 +59,6 @@ LAYERS = {
     "pointwise": lambda: PointwiseConv3D(6, 2, use_bias=False),
     "depthwise": lambda: DepthwiseConv3D(3, (1, 2, 2)),
     "depthwise over time": lambda: DepthwiseConv3D((5, 1, 1)),
-    "temporal": lambda: TemporalDepthwiseConv3D(3),
     "dense": lambda: layers.Dense(6),
 }
 NORMS = {
