@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip's warnings are shown where it fails.
 QUIETLY = 2> $(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint tables clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py --output runs/demo
@@ -20,6 +20,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# docs/paper_tables.md: the paper's tables beside the networks here.
+tables: $(VENV)/installed
+	$(BIN)/python benchmarks/paper_tables.py
 
 # Editable, so that the tests and the demo run the files you see.
 $(VENV)/installed: pyproject.toml

@@ -1,5 +1,7 @@
 """to_mtconv: figures of Table II's 3-D ResNet-50, what is kept and left, and models of users."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import keras_mtnet as mt
 from keras_mtnet.layers import MTConv
 from keras_mtnet.layers.convolutions import CenteredConv3D
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
-from keras_mtnet.models import VideoModel
+from keras_mtnet.models import VideoModel, r2plus1d, x3d
+from keras_mtnet.models.resnet import video_resnet
 
 
 def unit(x, filters, kernel, strides, name, relu=True):
@@ -184,6 +187,34 @@ def test_with_1x1x1_convolutions():
     assert network.surgery.left["stage2_block1_shortcut_conv"] == "in keep"
     shapes = {layer.name: layer.output.shape for layer in model.layers}
     assert all(layer.output.shape == shapes[layer.name] for layer in network.layers)
+
+
+ZOO = {
+    "X3DM": lambda size: x3d.x3d(dataclasses.replace(size, depth=1.0), **TINY),
+    "R2Plus1D18": lambda size: video_resnet(dataclasses.replace(size, depths=(1, 1, 1, 1)), **TINY),
+}
+TINY = {"classes": 3, "input_shape": (4, 32, 32, 3)}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_networks_of_the_zoo(name):
+    """X3D has depthwise and 1x1x1 convolutions alone, R(2+1)D 1x3x3 and 3x1x1 ones; less deep."""
+    sizes = x3d.SIZES if name == "X3DM" else r2plus1d.SIZES
+    model = ZOO[name](sizes[name])
+    if name == "X3DM":
+        with pytest.raises(ValueError, match="pointwise=True replaces 1x1x1"):
+            mt.to_mtconv(model)
+    network = mt.to_mtconv(model, pointwise=name == "X3DM")
+    convs = [layer for layer in network.layers if isinstance(layer, MTConv)]
+    assert len(convs) == (2 * 11 + 4 + 1 if name == "X3DM" else 1 + 2 * 8)
+    shapes = {layer.name: layer.output.shape for layer in model.layers}
+    assert all(layer.output.shape == shapes[layer.name] for layer in network.layers)
+    network.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    before = [np.array(conv.local_conv.kernel) for conv in convs]
+    history = network.fit(clips(network), np.arange(2), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    for conv, old in zip(convs, before, strict=True):
+        assert not np.array_equal(conv.local_conv.kernel, old), conv.name
 
 
 CONVOLUTIONS = {
