@@ -26,7 +26,7 @@ import torch
 import keras_mtnet as mt
 from keras_mtnet.models import csn, x3d
 from keras_mtnet.models.builder import default_clip
-from keras_mtnet.weights.torch import from_state_dict
+from keras_mtnet.weights.torch import choose_rules, from_state_dict
 
 REFERENCES = Path()
 CLASSES = 400
@@ -42,6 +42,13 @@ def reference(*names: str) -> Callable:
         return function
 
     return note
+
+
+def named(name: str) -> tuple[str, dict[str, Any]]:
+    """ "SlowFast50,variant=4x16,non_local=1" as a builder and its options."""
+    model, *pairs = name.split(",")
+    options: dict[str, Any] = dict(pair.split("=") for pair in pairs)
+    return model, {key: True if value == "1" else value for key, value in options.items()}
 
 
 def module(folder: str, name: str) -> Any:
@@ -138,6 +145,23 @@ def vmz_csn(name: str) -> torch.nn.Module:
     return utils._generic_resnet("", block=Bottleneck, **parts)
 
 
+@reference(
+    *("SlowOnly50", "SlowOnly50,non_local=1", "SlowFast50", "SlowFast50,variant=4x16"),
+    *("SlowFast50,variant=4x16,non_local=1", "SlowFast101", "SlowFast101,variant=pytorchvideo"),
+    "SlowFast101,non_local=1",
+)
+def slow_and_slowfast(name: str) -> torch.nn.Module:
+    """Those with non-local blocks by PySlowFast, all others by pytorchvideo."""
+    sys.path[:0] = [
+        str(Path(__file__).parents[1] / "tests" / "vectors"),
+        str(REFERENCES / "SlowFast"),
+    ]
+    from make_slowfast import FULL, pyslowfast, pytorchvideo
+
+    (key,) = (key for key, (model, given, *_) in FULL.items() if named(name) == (model, given))
+    return pytorchvideo(key) or pyslowfast(*FULL[key][2:], REFERENCES / "SlowFast")
+
+
 # --- Comparison -------------------------------------------------------------------------------
 
 
@@ -152,6 +176,8 @@ def randomize(network: torch.nn.Module) -> None:
             noise = torch.exp(noise / 4)
         elif value.ndim > 1:
             noise = noise * (2 / value[0].numel()) ** 0.5
+            if key.endswith(("conv_theta.weight", "conv_phi.weight")):
+                noise = noise / 1000  # the products of non-local blocks would grow without end
         else:
             noise = noise / 4 + (1 if key.endswith("weight") else 0)
         value.copy_(noise)
@@ -170,12 +196,13 @@ def compare(name: str) -> None:
     started = time.time()
     theirs = ZOO[name]().eval()
     randomize(theirs)
-    ours = getattr(mt, name)(classes=CLASSES, classifier_activation=None)
+    model, options = named(name)
+    ours = getattr(mt, model)(classes=CLASSES, classifier_activation=None, **options)
     state = {key: value.numpy() for key, value in theirs.state_dict().items()}
-    from_state_dict(ours, state, next(iter(ours.torch_keys.values())))
+    from_state_dict(ours, state, choose_rules(ours, state))
     theirs = theirs.double()
     normalization = ours.get_layer("normalization")
-    frames, size = default_clip(name)
+    frames, size = default_clip(model)
     found = []
     for shape in ((frames, size, size), (frames - 3, size - 15, size + 9)):
         batch = clip(*shape)

@@ -9,6 +9,7 @@ import keras
 
 from keras_mtnet.checks import check_counts
 from keras_mtnet.layers.clip_normalization import ClipNormalization
+from keras_mtnet.layers.non_local import NonLocalProduct
 from keras_mtnet.layers.recurrence import Recurrence
 
 Shape = Sequence[Any]  # None where a size is not known
@@ -22,7 +23,7 @@ class StageCosts:
     name: str  # "stem", "stage1", ..., "head", or the layer's own name
     output_shape: tuple[int, ...] | tuple[tuple[int, ...], ...]  # a tuple where streams stay apart
     params: int  # the moving statistics of batch normalization included
-    macs: int  # multiply-adds of convolutions, dense layers and recurrent matrix products
+    macs: int  # multiply-adds of convolutions, dense layers, recurrent and non-local products
     activations: int  # numbers those put out
 
 
@@ -57,8 +58,8 @@ class Costs:
 def count_costs(model: keras.Model, input_shape: Shape | None = None) -> Costs:
     """Counts the parameters, multiply-adds and activations of a network for one clip.
 
-    Multiply-adds of convolutions, dense layers and recurrent products are counted, as in the
-    paper's tables ("GFLOPs" there). Pooling, frame selection, resizing, normalization and
+    Multiply-adds of convolutions, dense layers, and recurrent and non-local products are counted,
+    as in the paper's tables ("GFLOPs" there). Pooling, frame selection, resizing, normalization and
     activations count nothing.
 
     Args:
@@ -142,6 +143,8 @@ def _layer_costs(layer: keras.layers.Layer, received: Shape) -> tuple[int, int]:
     if hasattr(layer, "inner_layers"):
         costs = [_layer_costs(inner, shape) for inner, shape in layer.inner_layers(received)]
         return sum(macs for macs, _ in costs), sum(activations for _, activations in costs)
+    if isinstance(layer, NonLocalProduct):
+        return layer.count_products(received), math.prod(layer.compute_output_shape(received))
     if isinstance(layer, Recurrence):
         weights = layer.cell.kernel.shape[0] + layer.cell.recurrent_kernel.shape[0]
         products = received[1] * layer.cell.kernel.shape[1]  # frames x gates

@@ -26,6 +26,8 @@ from keras_mtnet.models.resnet3d import (
     ResNet3D101,
 )
 from keras_mtnet.models.s3d import S3D
+from keras_mtnet.models.slow_only import SlowOnly50
+from keras_mtnet.models.slowfast import SlowFast50, SlowFast101
 from keras_mtnet.models.srtg import (
     SRTGR3D34,
     SRTGR3D50,
@@ -73,6 +75,9 @@ __all__ = [
     "SRTGR2Plus1D34",
     "SRTGR2Plus1D50",
     "SRTGR2Plus1D101",
+    "SlowFast50",
+    "SlowFast101",
+    "SlowOnly50",
     "VideoModel",
     "build",
     "clip_spec_of",

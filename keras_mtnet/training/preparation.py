@@ -32,9 +32,7 @@ def read_videos(recipe: Recipe) -> tuple[Videos, Videos]:
 
 def resolve(recipe: Recipe, training: Videos) -> Recipe:
     """Fills in what the recipe leaves to the data, the model and the machine."""
-    preset = lookup(recipe.model, recipe.weights)
     recipe = recipe.replace(
-        variant=recipe.variant or (preset and preset.options.get("variant")),
         stride=recipe.stride or training.stride,
         size=recipe.size or default_clip(recipe.model, recipe.weights)[1],
         learning_rate=recipe.peak_learning_rate,
@@ -64,10 +62,11 @@ def build_model(
 ) -> VideoModel:
     """The network of a resolved recipe with random weights."""
     shape = (None,) * 3 if any_shape else (recipe.frames, recipe.size, recipe.size)
-    options = {"synchronized": True} if synchronized else {}
-    return build(
-        recipe.model, classes=classes, input_shape=(*shape, 3), **options, **recipe.model_options()
-    )
+    preset = lookup(recipe.model, recipe.weights)
+    options = {**(preset.options if preset else {}), **recipe.model_options()}
+    if synchronized:
+        options["synchronized"] = True
+    return build(recipe.model, classes=classes, input_shape=(*shape, 3), **options)
 
 
 def make_model(recipe: Recipe, training: Videos, replicas: int, fresh: bool = True) -> VideoModel:

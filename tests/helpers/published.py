@@ -20,16 +20,16 @@ def check_figures(network, clip, params, macs, names, rules=None):
     assert digest(to_state_dict(network, rules or only_rules(network))) == names
 
 
-def randomize(network, rules=None):
+def randomize(network, rules=None, weights=random_state):
     """Gives a network, which is to have logits, the weights of `random_state`."""
     rules = rules or only_rules(network)
     shapes = {name: value.shape for name, value in to_state_dict(network, rules).items()}
-    from_state_dict(network, random_state(shapes), rules)
+    from_state_dict(network, weights(shapes), rules)
 
 
-def check_logits(network, clips, stored, name, rules=None):
+def check_logits(network, clips, stored, name, rules=None, weights=random_state):
     """Logits of a network with random weights on random clips of each shape."""
-    randomize(network, rules)
+    randomize(network, rules, weights)
     for clip, shape in clips.items():
         expected = stored[f"{name}_{clip}"]
         logits = np.asarray(network(random_clip(*shape), training=False))

@@ -67,12 +67,18 @@ def figures(build: Any, shape: Sequence[int]) -> tuple[int, int, str]:
     return params, macs, digest(network.state_dict())
 
 
-def logits(network: Any, clip: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> Any:
-    """Those of a PyTorch network in float64, with the weights of `random_state`."""
+def logits(
+    network: Any,
+    clip: np.ndarray,
+    mean: Sequence[float],
+    std: Sequence[float],
+    weights: Any = random_state,
+) -> Any:
+    """Those of a PyTorch network in float64, with weights of `random_state` or a like function."""
     import torch
 
     shapes = {name: value.shape for name, value in network.state_dict().items()}
-    state = {name: torch.from_numpy(value) for name, value in random_state(shapes).items()}
+    state = {name: torch.from_numpy(value) for name, value in weights(shapes).items()}
     print(network.load_state_dict(state, strict=False))  # only counters may be missing
     x = (torch.from_numpy(clip).double() / 255 - torch.tensor(mean)) / torch.tensor(std)
     with torch.no_grad():
