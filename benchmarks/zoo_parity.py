@@ -162,6 +162,45 @@ def slow_and_slowfast(name: str) -> torch.nn.Module:
     return pytorchvideo(key) or pyslowfast(*FULL[key][2:], REFERENCES / "SlowFast")
 
 
+@reference("TSM50")
+def tsm(_: str) -> torch.nn.Module:
+    models = module("TSM", "ops.models")
+    options = {"base_model": "resnet50", "pretrain": "", "is_shift": True, "dropout": 0.5}
+    network = models.TSN(CLASSES, 8, "RGB", print_spec=False, **options)
+    network.eval()
+    network.eval = lambda: network  # its own returns nothing
+    forward = network.forward
+
+    def of_any_length(clips: torch.Tensor) -> torch.Tensor:
+        for part in network.modules():
+            if hasattr(part, "n_segment"):
+                part.n_segment = clips.shape[2]
+        network.num_segments = clips.shape[2]
+        return forward(clips.transpose(1, 2).flatten(1, 2))
+
+    network.forward = of_any_length
+    return network
+
+
+@reference("BLVNetTAM50")
+def blvnet_tam(_: str) -> torch.nn.Module:
+    """Repeats an odd last frame, where the original takes pairs alone."""
+    options = {"depth": 50, "alpha": 2, "beta": 4, "blending_frames": 3, "input_channels": 3}
+    options |= {"dropout": 0.5, "num_classes": CLASSES}
+    build = module("bLVNet-TAM", "core.models").bLVNet_TAM
+    network = build({**options, "groups": 16})
+
+    def of_any_length(clips: torch.Tensor) -> torch.Tensor:
+        if clips.shape[2] % 2:
+            clips = torch.cat([clips, clips[:, :, -1:]], 2)
+        same = build({**options, "groups": clips.shape[2]}).eval().to(clips.dtype)
+        same.load_state_dict(network.state_dict())
+        return same(clips.transpose(1, 2).flatten(1, 2))
+
+    network.forward = of_any_length
+    return network
+
+
 # --- Comparison -------------------------------------------------------------------------------
 
 

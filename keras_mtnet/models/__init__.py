@@ -2,6 +2,7 @@
 
 import keras  # noqa: F401  before our own modules: see keras_mtnet/__init__.py
 
+from keras_mtnet.models.blvnet_tam import BLVNetTAM50
 from keras_mtnet.models.builder import build
 from keras_mtnet.models.csn import IPCSN101, IPCSN152, IRCSN101, IRCSN152
 from keras_mtnet.models.i3d import I3D
@@ -36,6 +37,7 @@ from keras_mtnet.models.srtg import (
     SRTGR2Plus1D50,
     SRTGR2Plus1D101,
 )
+from keras_mtnet.models.tsm import TSM50
 from keras_mtnet.models.video_model import VideoModel, clip_spec_of, feature_extractor, load_model
 from keras_mtnet.models.x3d import X3DL, X3DM, X3DS, X3DXL, X3DXS
 
@@ -51,11 +53,13 @@ __all__ = [
     "SRTGR3D34",
     "SRTGR3D50",
     "SRTGR3D101",
+    "TSM50",
     "X3DL",
     "X3DM",
     "X3DS",
     "X3DXL",
     "X3DXS",
+    "BLVNetTAM50",
     "MFNet",
     "MTNet",
     "MTNetL",

@@ -8,7 +8,20 @@ import os
 from pathlib import Path
 from typing import Any
 
-from keras_mtnet.presets import csn, i3d, mfnet, mtnet, r2plus1d, resnet3d, s3d, slowfast, srtg, x3d
+from keras_mtnet.presets import (
+    blvnet_tam,
+    csn,
+    i3d,
+    mfnet,
+    mtnet,
+    r2plus1d,
+    resnet3d,
+    s3d,
+    slowfast,
+    srtg,
+    tsm,
+    x3d,
+)
 from keras_mtnet.presets.preset import (
     IMAGENET,
     MTNET,
@@ -39,7 +52,7 @@ __all__ = [
     "read_labels",
 ]
 
-_FAMILIES = (mtnet, i3d, resnet3d, mfnet, x3d, r2plus1d, s3d, srtg, csn, slowfast)
+_FAMILIES = (mtnet, i3d, resnet3d, mfnet, x3d, r2plus1d, s3d, srtg, csn, slowfast, tsm, blvnet_tam)
 
 PRESETS: dict[tuple[str, str], Preset] = {
     (row.model, row.weights): row for family in _FAMILIES for row in family.PRESETS

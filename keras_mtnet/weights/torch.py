@@ -4,7 +4,9 @@ How a code base names the weights of a network stands in the network's file, as 
 name of the code base, pairs of a regular expression and its replacement. One after the other they
 turn the path of a Keras variable, as "stage1_block1/conv1/kernel", into the key of its tensor; the
 last part is left to this module ("kernel" becomes "weight"), and slashes become dots. "conv_kernel"
-stands for the kernel of a dense layer that is a 1x1x1 convolution there.
+stands for the kernel of a dense layer that is a 1x1x1 convolution there, "frame_kernel" for that
+of a convolution that has two dimensions there, and "tap_kernel" for that of a depthwise convolution
+of three frames that is three scales there, "prev", "curr" and "next".
 """
 
 import pickle
@@ -33,13 +35,14 @@ _LEAVES = {
     "kernel": "weight",
     "conv_kernel": "weight",  # a dense layer here, a 1x1x1 convolution there
     "depthwise_kernel": "weight",
+    "frame_kernel": "weight",  # of one frame here, of a 2-D convolution there
     "bias": "bias",
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-_LAYOUTS = ("conv_kernel", "depthwise_kernel")  # others show in the rank
+_LAYOUTS = ("conv_kernel", "depthwise_kernel", "frame_kernel")  # others show in the rank
 _RECURRENT = re.compile(r"recurrence(\d+)/cell/(kernel|recurrent_kernel|bias)$")
 
 
@@ -169,6 +172,8 @@ class _Slot:
             return value.T[..., None, None, None]
         if self.layout == "depthwise_kernel":  # (T, H, W, C, 1) to (C, 1, T, H, W)
             return np.moveaxis(value, (-2, -1), (0, 1))
+        if self.layout == "frame_kernel":  # (1, H, W, C, F) to (F, C, H, W)
+            return np.moveaxis(value[0], (-1, -2), (0, 1))
         if self.layout == "conv":
             return np.moveaxis(value, (-1, -2), (0, 1))
         return value.T
@@ -180,6 +185,8 @@ class _Slot:
             return value[..., 0, 0, 0].T
         if self.layout == "depthwise_kernel":
             return np.moveaxis(value, (0, 1), (-2, -1))
+        if self.layout == "frame_kernel":
+            return np.moveaxis(value, (0, 1), (-1, -2))[None]
         return _swap_gates(value.T) if self.layout in ("gates", "gates_bias") else value.T
 
     @property
@@ -201,6 +208,11 @@ def _slots(model: keras.Model, rules: Rules) -> Iterator[_Slot]:
         recurrent = _RECURRENT.search(variable.path)
         if recurrent is None:
             leaf = _rewrite(variable.path, rules).rpartition("/")[2]
+            if leaf == "tap_kernel":
+                for row, tap in enumerate(("prev", "curr", "next")):
+                    tap_key = key.replace(".tap_kernel", f".{tap}.weight")
+                    yield _Slot(tap_key, variable, "depthwise_kernel", row)
+                continue
             usual = "conv" if len(variable.shape) > 2 else "matrix"
             yield _Slot(key, variable, leaf if leaf in _LAYOUTS else usual)
             continue

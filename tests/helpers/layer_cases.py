@@ -14,6 +14,7 @@ from keras_mtnet.layers import (
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.grouped_conv3d import GroupedConv3D
+from keras_mtnet.layers.temporal_shift import TemporalShift
 from keras_mtnet.layers.window_pooling import AveragePool, MaxPool, StochasticPool
 
 SYNCHRONIZED = keras.backend.backend() == "tensorflow"  # Keras has it for no other backend
@@ -36,6 +37,7 @@ LAYERS = {
     "depthwise": (DepthwiseConv3D, {"kernel_size": (3, 5, 3), "strides": (2, 2, 2)}),
     "pointwise": (PointwiseConv3D, {"filters": 6, "strides": (2, 1, 2), "padding": "same"}),
     "grouped": (GroupedConv3D, {"filters": 12, "kernel_size": (1, 3, 3), "groups": 4}),
+    "shift": (TemporalShift, {"divisor": 4}),
     "mt_conv": (MTConv, {"filters": 8, "ratio": 0.5}),
     "mt_conv_strided": (
         MTConv,

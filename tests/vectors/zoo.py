@@ -60,11 +60,20 @@ def figures(build: Any, shape: Sequence[int]) -> tuple[int, int, str]:
     with torch.device("meta"):
         network = build().eval()
         for module in network.modules():
-            if isinstance(module, torch.nn.Conv3d | torch.nn.Linear | torch.nn.LSTM):
+            if isinstance(
+                module, torch.nn.Conv2d | torch.nn.Conv3d | torch.nn.Linear | torch.nn.LSTM
+            ):
                 module.register_forward_hook(count)
         network(torch.empty(1, 3, *shape))
     params = sum(parameter.numel() for parameter in network.parameters())
     return params, macs, digest(network.state_dict())
+
+
+def of_frames(network: Any) -> Any:
+    """Has a PyTorch network of stacked frames, `(N, 3 T, H, W)`, take clips `(N, 3, T, H, W)`."""
+    forward = network.forward
+    network.forward = lambda clips: forward(clips.transpose(1, 2).flatten(1, 2))
+    return network
 
 
 def logits(
