@@ -298,16 +298,16 @@ def from_state_dict(model: keras.Model, state: StateDict, rules: Rules) -> None:
         if not key.endswith(f".{COUNTER}") and not (key in scales and (value == 1).all())
     }
     _compare(model.name, {slot.key: slot.shape for slot in slots}, given)
-    first = np.empty(0)
+    rows: list[np.ndarray] = []
     for slot in slots:
         value = slot.to_keras(given[slot.key].astype("float32"))
         if slot.row is None:
             slot.variable.assign(value)
-        elif slot.row == 0:
-            first = value
-        else:
-            both = np.stack([first, value])
-            slot.variable.assign(both if len(slot.variable.shape) > 1 else both.sum(0))
+            continue
+        rows = [*rows, value] if slot.row else [value]
+        stacked = len(slot.variable.shape) > 1
+        if len(rows) == (slot.variable.shape[0] if stacked else 2):
+            slot.variable.assign(np.stack(rows) if stacked else sum(rows))
 
 
 def _compare(model: str, expected: dict[str, tuple[int, ...]], given: StateDict) -> None:
