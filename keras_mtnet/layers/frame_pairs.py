@@ -10,18 +10,39 @@ from keras_mtnet.layers.shapes import Shape, strided
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class FramePairs(keras.layers.Layer):
-    """Splits a clip into the first and the second frames of its pairs.
+class EvenFrames(keras.layers.Layer):
+    """Repeats the last frame of a clip of an odd number of them.
 
-    An odd last frame is a pair with itself.
-
-    Input: `(N, T, H, W, C)`. Output: two of `(N, T/2, H, W, C)`, T/2 rounded up.
+    Input: `(N, T, H, W, C)`. Output: `(N, T, H, W, C)`, or `(N, T + 1, H, W, C)`.
 
     Example:
 
-    >>> first, second = FramePairs()(keras.ops.reshape(keras.ops.arange(3), (1, 3, 1, 1, 1)))
-    >>> print(keras.ops.reshape(first, -1), keras.ops.reshape(second, -1))
-    tf.Tensor([0 2], shape=(2,), dtype=int32) tf.Tensor([1 2], shape=(2,), dtype=int32)
+    >>> EvenFrames()(keras.ops.ones((1, 3, 2, 2, 3))).shape
+    TensorShape([1, 4, 2, 2, 3])
+    """
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        n, t, *rest = input_shape
+        return (n, None if t is None else t + t % 2, *rest)
+
+    def call(self, x: Any) -> Any:
+        t = ops.shape(x)[1]
+        if x.shape[1] is not None and t % 2 == 0:
+            return x
+        return ops.concatenate([x, x[:, -1:]], axis=1)[:, : t + t % 2]
+
+
+@keras.saving.register_keras_serializable(package="keras_mtnet")
+class FramePairs(keras.layers.Layer):
+    """Splits a clip of an even number of frames into the first and the second ones of its pairs.
+
+    Input: `(N, T, H, W, C)`. Output: two of `(N, T/2, H, W, C)`.
+
+    Example:
+
+    >>> first, second = FramePairs()(keras.ops.ones((1, 6, 2, 2, 3)))
+    >>> first.shape, second.shape
+    (TensorShape([1, 3, 2, 2, 3]), TensorShape([1, 3, 2, 2, 3]))
     """
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> list[Shape]:
@@ -29,9 +50,7 @@ class FramePairs(keras.layers.Layer):
         return [(n, strided(t, 2), *rest)] * 2
 
     def call(self, x: Any) -> list[Any]:
-        t = x.shape[1]
-        whole = x if t is not None and t % 2 == 0 else ops.concatenate([x, x[:, -1:]], axis=1)
-        return [x[:, ::2], whole[:, 1::2]]
+        return [x[:, ::2], x[:, 1::2]]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")

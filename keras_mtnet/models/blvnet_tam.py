@@ -7,7 +7,7 @@ import keras
 
 from keras_mtnet.layers.defaults import he_fan_out
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
-from keras_mtnet.layers.frame_pairs import AddEnlarged, FramePairs, RepeatFrames
+from keras_mtnet.layers.frame_pairs import AddEnlarged, EvenFrames, FramePairs, RepeatFrames
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
 from keras_mtnet.models.tsm import Size, frame_conv_norm
 from keras_mtnet.models.video_model import VideoModel
@@ -70,7 +70,7 @@ def _blvnet_tam(
     The little branch sees the first; their sum stands for both in the next stage. Ahead of the
     branches, frames are blended with their neighbors. Frames are halved, height and width are
     divided by 32. The outputs of the stages are those of the layers `stem_fusion`, `stage1_fusion`
-    to `stage3_fusion` and `stage4_block3`. An odd last frame is a pair with itself.
+    to `stage3_fusion` and `stage4_block3`. An odd last frame is repeated.
 
     Args:
         include_top: whether to end in the classifier.
@@ -128,6 +128,7 @@ def _blvnet_tam(
 def _stem(x: Any, norm: dict[str, Any]) -> Any:
     """`(N, T, H, W, 3)` to `(N, T/2, H/4, W/4, 64)`."""
     narrow = STEM_FILTERS // ALPHA
+    x = EvenFrames(dtype=norm["dtype"], name="stem_even")(x)
     x = frame_conv_norm(x, STEM_FILTERS, 7, 2, "stem_{}", norm)
     x = _aggregate(_relu(x, "stem_relu", norm), "stem_tam", norm)
     little, big = FramePairs(dtype=norm["dtype"], name="stem_pairs")(x)
