@@ -14,6 +14,10 @@ from keras_mtnet.layers.shapes import check_not_empty
 CHANNEL_ORDERS = ("rgb", "bgr")
 
 
+# Names of the types whose values can be looked at.
+EAGER = ("ndarray", "EagerTensor", "ArrayImpl")
+
+
 @keras.saving.register_keras_serializable(package="keras_mtnet")
 class ClipNormalization(keras.layers.Layer):
     """Normalizes RGB clips of 0 to 255 by `(x / 255 - mean) / std`, per channel.
@@ -103,10 +107,12 @@ class ClipNormalization(keras.layers.Layer):
         Only arrays and eager tensors are looked at, and of those the first clip. Shares of one tell
         scaled clips from very dark ones.
         """
-        eager = type(x).__name__ in ("ndarray", "EagerTensor", "ArrayImpl")
-        if self.mean is None or not self._looks or not eager:
+        if self.mean is None or not self._looks or type(x).__name__ not in EAGER:
             return
-        first = np.asarray(x[:1])
+        first = x[:1]
+        if type(first).__name__ not in EAGER:  # a constant that a `tf.function` captured
+            return
+        first = np.asarray(first)
         if first.dtype.kind != "f" or not first.size:
             return
         self._looks -= 1

@@ -108,3 +108,13 @@ def test_refuses_what_is_no_rgb_clip(shape):
 def test_refuses_a_batch_of_no_clips():
     with pytest.raises(ValueError, match="at least one clip"):
         ClipNormalization()(np.zeros((0, 3, 4, 5, 3), "float32"))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a tf.function")
+def test_clips_that_a_function_captured():
+    """They are constants of the graph; their values cannot be looked at there."""
+    import tensorflow as tf
+
+    layer, clips = ClipNormalization(MEAN, STD), tf.constant(pixels("float32"))
+    found = tf.function(lambda: layer(clips))()
+    np.testing.assert_allclose(found, expected(pixels(), "rgb"), rtol=1e-5, atol=1e-6)
