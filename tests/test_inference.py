@@ -262,9 +262,13 @@ def test_reading_ahead_is_bounded(calls):
 def test_views_of_a_test_take_half_a_gigabyte(monkeypatch, cpus):
     """However many CPUs there are; of clips of 16 x 256 x 256, five videos."""
     monkeypatch.setattr(os, "cpu_count", lambda: cpus)
-    assert ClipReader(16, 2, 256).parallel_views(10, 3) == min(cpus, 5)
-    assert ClipReader(16, 2, 64).parallel_views(1, 1) == cpus
-    assert ClipReader(64, 2, 1024).parallel_views(10, 3) == 1
+    for (frames, size), views, expected in (
+        ((16, 256), (10, 3), min(cpus, 5)),
+        ((16, 64), (1, 1), cpus),
+        ((64, 1024), (10, 3), 1),
+    ):
+        reader = ClipReader(ClipSpec(frames=frames, stride=2, size=size))
+        assert reader.parallel_views(*views) == expected
 
 
 # Predicts and tests on a backend, in a process of its own, where TensorFlow cannot be imported.

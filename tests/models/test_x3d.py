@@ -96,7 +96,7 @@ def test_refuses_other_checkpoints():
 
 
 @SOURCE
-def test_published_checkpoints_are_converted(monkeypatch, home, source):
+def test_published_checkpoints_are_converted(monkeypatch, home, tmp_path, source):
     """The file's name tells the preset, and the preset what its network needs."""
     monkeypatch.setattr(x3d, "DEPTHS", (0.4, 0.4, 0.4, 0.4))  # one block each
     weights, file = {
@@ -110,7 +110,8 @@ def test_published_checkpoints_are_converted(monkeypatch, home, source):
     randomize(network, rules)
     state = to_state_dict(network, rules)
     monkeypatch.setattr("keras_mtnet.convert.read_published", lambda path: state)
-    mt.convert_weights(file, "X3DM")
+    (tmp_path / file).touch()  # its checksum is logged
+    mt.convert_weights(tmp_path / file, "X3DM")
     model = mt.X3DM(weights=weights)
     for ours, theirs in zip(model.weights, network.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
