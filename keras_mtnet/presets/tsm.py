@@ -33,7 +33,7 @@ _MIT = "https://hanlab18.mit.edu/projects/tsm/models/TSM_kinetics_RGB_resnet50_s
 _MM = "https://download.openmmlab.com/mmaction/v1.0/recognition/tsm/"
 
 
-def _mm(frames: int, batch: int, sha256: str) -> dict[str, str]:
+def _mm(frames: int, batch: int, sha256: str) -> dict[str, Any]:
     """Address of a checkpoint of mmaction2, which carries the first digits of its checksum."""
     name = f"tsm_imagenet-pretrained-r50_8xb{batch}-1x1x{frames}-50e_kinetics400-rgb"
     checkpoint = f"{_MM}{name}/{name}_20220831-{sha256}.pth"
