@@ -96,6 +96,8 @@ def _add_distill(commands: Any) -> None:
 
 def _distill(arguments: argparse.Namespace) -> None:
     with quiet_imports():
+        import keras
+
         from keras_mtnet.data import read_split
         from keras_mtnet.models import build, load_model
         from keras_mtnet.training import distill
@@ -106,6 +108,7 @@ def _distill(arguments: argparse.Namespace) -> None:
     else:
         teacher = build(arguments.teacher, weights=arguments.teacher_weights)
     size = recipe.size or 112
+    keras.utils.set_random_seed(recipe.seed)
     student = build(
         recipe.model,
         classes=teacher.output_shape[-1],

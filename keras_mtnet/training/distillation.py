@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_mtnet.callbacks import ExactResume, StopOnNaN
+from keras_mtnet.checks import check_above_0, check_counts
 from keras_mtnet.data import Videos, clips
 from keras_mtnet.files import write_beside
 from keras_mtnet.models.video_model import VideoModel
@@ -65,9 +66,8 @@ class Distiller(VideoModel):
                 "The student must have the classes of the teacher. Received: a student of "
                 f"{widths[0]} and a teacher of {widths[1]} classes"
             )
-        for argument, value in (("temperature", temperature), ("shrink", shrink)):
-            if not value > 0:
-                raise ValueError(f"{argument} must be above 0. Received: {argument}={value}")
+        check_counts(shrink=shrink)
+        check_above_0(temperature=temperature)
         if feature_weight < 0:
             raise ValueError(
                 f"feature_weight must not be negative. Received: feature_weight={feature_weight}"
@@ -167,6 +167,8 @@ def distill(
             "The student's clips must be squares of known size: build it with input_shape=(frames, "
             f"size, size, 3). Received: {student.input_shape[1:]}"
         )
+    check_counts(epochs=epochs)
+    check_above_0(learning_rate=learning_rate)
     folder = Path(output)
     model = Distiller(student, teacher, shrink, temperature, feature_weight)
     size = height * shrink
