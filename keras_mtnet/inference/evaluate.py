@@ -1,10 +1,8 @@
-"""Class scores of videos, averaged over several views of each, on any Keras backend."""
+"""Tests of a network on labeled videos."""
 
-import dataclasses
-import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from numbers import Real
 from typing import Any
@@ -13,76 +11,12 @@ import keras
 import numpy as np
 
 from keras_mtnet.checks import check_counts
-from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.data.videos import Video, Videos
 from keras_mtnet.evaluation import Evaluation
-from keras_mtnet.models import decode_predictions
-from keras_mtnet.models.video_model import clip_spec_of
+from keras_mtnet.inference.views import mean_scores, resolve_spec
 from keras_mtnet.scoring import Scorer
 from keras_mtnet.video import VideoError
-
-
-def predict_video(
-    model: keras.Model,
-    source: Any,
-    top: int = 5,
-    num_clips: int = 10,
-    num_crops: int = 3,
-    frames: int | None = None,
-    stride: int | None = None,
-    size: int | None = None,
-    fps: float | None = None,
-    sampling: str | None = None,
-    class_names: Sequence[str] | None = None,
-    batch_size: int = 8,
-    activation: str | None = None,
-) -> list[tuple[str, float]]:
-    """Classifies one video by the mean of its scores over several views.
-
-    Args:
-        model: from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to one output `(N, classes)`. Of one
-            sigmoid, its value is the score of the second class.
-        source: path of a video file or of a folder of pictures, bytes of a file, or RGB frames:
-            uint8 `(T, H, W, 3)` or a list of arrays.
-        top: how many classes to return.
-        num_clips: clips spread uniformly over the video.
-        num_crops: crops of each clip, spread along the longer side.
-        frames, stride, size, fps, sampling: the clips, as for `keras_mtnet.data.clips`. Like
-            `class_names`, None takes it from `model.clip_spec`.
-        class_names: in label order; the labels' numbers if the model does not know them either.
-        batch_size: views in the network at a time.
-        activation: what the outputs need to become scores in [0, 1]: `"softmax"` or `"sigmoid"`
-            for logits, `"linear"` for nothing. None finds it from the last layer, and asks for it
-            where that does not tell.
-
-    Returns:
-        Pairs of name and score in [0, 1], best first.
-
-    Raises:
-        VideoError: if the video cannot be read.
-        ValueError: for a wrong argument, one that contradicts `model.clip_spec`, or one that is
-            missing there and here.
-
-    Example:
-
-    >>> import numpy as np, keras_mtnet as mt
-    >>> model = mt.MTNet((8,), (1,), classes=2, input_shape=(4, 32, 32, 3))
-    >>> video = np.zeros((20, 48, 64, 3), "uint8")
-    >>> best = mt.predict_video(model, video, stride=2, num_clips=2, class_names=["jump", "run"])
-    >>> sorted(name for name, score in best)
-    ['jump', 'run']
-    """
-    check_counts(top=top)
-    scorer = Scorer(model, activation, batch_size)
-    given = {"frames": frames, "stride": stride, "size": size, "fps": fps, "sampling": sampling}
-    spec = _resolve(model, **given, class_names=class_names)
-    if spec.class_names is not None:
-        scorer.check_classes(spec.class_names)
-    views = ClipReader(spec).views(source, num_clips, num_crops)
-    name = str(source) if isinstance(source, str | os.PathLike) else "the video"
-    scores = _mean_scores(scorer, views, name)
-    return decode_predictions(scores[None], top, spec.class_names)[0]
 
 
 def evaluate_views(
@@ -143,7 +77,7 @@ def evaluate_views(
         raise ValueError("evaluate_views needs labeled videos; predict_video needs no labels.")
     scorer = Scorer(model, activation, batch_size)
     given = {"frames": frames, "stride": stride, "size": size, "fps": fps, "sampling": sampling}
-    spec = _resolve(model, **given, class_names=videos.class_names)
+    spec = resolve_spec(model, **given, class_names=videos.class_names)
     scorer.check_classes(videos.class_names)
     reader, failed = ClipReader(spec), {}
     found: list[tuple[Video, np.ndarray]] = []
@@ -173,45 +107,6 @@ def evaluate_views(
     )
 
 
-def _resolve(model: keras.Model, **given: Any) -> ClipSpec:
-    """The clips to read: what the model knows of them, filled in by the arguments."""
-    ClipSpec(**given)  # refuses wrong values as such, before any contradiction
-    shape = getattr(model, "input_shape", None) or (None,) * 4 + (3,)
-    if isinstance(shape, list | dict) or len(shape) != 5:
-        raise ValueError(
-            "The model must have one input, clips (N, T, H, W, 3). "
-            f"Received: {model.name} with input_shape={shape}"
-        )
-    _, frames, height, width, _ = shape
-    if height != width:
-        raise ValueError(f"Clips are square. Received: a model of {height} x {width} pixels")
-    for name, own in (("frames", frames), ("size", height)):
-        if None not in (own, given[name]) and own != given[name]:
-            raise ValueError(
-                f"The model takes clips of {name}={own}. Received: {name}={given[name]}"
-            )
-    spec = clip_spec_of(model).merge(**given)
-    own = {"frames": frames, "size": height}
-    spec = dataclasses.replace(spec, **{name: value for name, value in own.items() if value})
-    needed = ("frames", "size") + (("stride",) if spec.sampling != "uniform" else ())
-    missing = [name for name in needed if getattr(spec, name) is None]
-    if missing:
-        raise ValueError(
-            f"{model.name} does not know its {' and '.join(missing)}: pass "
-            f"{', '.join(f'{name}=...' for name in missing)} as it was trained with, or set "
-            "model.clip_spec."
-        )
-    return spec
-
-
-def _mean_scores(scorer: Scorer, views: np.ndarray, name: str) -> np.ndarray:
-    """The scores of a video `(classes,)` from its views."""
-    scores = scorer(views)
-    if not np.isfinite(scores).all():
-        raise ValueError(f"The model's scores of {name} are not finite.")
-    return scores.mean(axis=0)
-
-
 def _score_videos(
     scorer: Scorer,
     reader: ClipReader,
@@ -236,7 +131,7 @@ def _score_videos(
         if isinstance(views, VideoError):
             yield video, views
         else:
-            yield video, _mean_scores(scorer, views, video.name)
+            yield video, mean_scores(scorer, views, video.name)
 
 
 def _read_ahead(read: Callable[[Any], Any], items: Iterable[Any], calls: int) -> Iterator[Any]:
