@@ -9,6 +9,7 @@ import numpy as np
 from keras_mtnet.checks import check_counts
 
 ACTIVATIONS = ("softmax", "sigmoid", "linear")
+AVERAGING = ("probabilities", "logits")
 # Tracing a deep network costs about as much as running 20 batches eagerly.
 _EAGER_BATCHES = 20
 # Layers after an activation that leave the meaning of its outputs.
@@ -24,6 +25,8 @@ class Scorer:
         binary: whether the head is one sigmoid.
         multi_label: whether it is several sigmoids, whose scores are independent.
         certain: whether it is known what the outputs are; else they are looked at.
+        devices: how many share a batch: those of the `tf.distribute` strategy that the model was
+            made under, or of `keras.distribution.DataParallel`.
 
     Example:
 
@@ -71,6 +74,8 @@ class Scorer:
         self.binary = shape[-1] == 1
         self.classes = 2 if self.binary else shape[-1]
         self.multi_label = "sigmoid" in (own, self._apply) and not self.binary
+        self._probabilities = own in ("softmax", "sigmoid") or self._apply != "linear"
+        self.devices = _count_devices(model)
 
     def check_classes(self, names: Sequence[str]) -> None:
         """Raises ValueError unless there is a name for each class."""
@@ -82,13 +87,45 @@ class Scorer:
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
         """Scores float32 `(N, classes)` of clips uint8 `(N, T, H, W, 3)`."""
-        # Batches of two sizes at most, so the model is traced twice at most.
-        starts = range(0, len(clips), self.batch_size)
-        parts = [self._outputs(clips[i : i + self.batch_size]) for i in starts]
-        outputs = np.concatenate(parts).astype("float32")
+        if self.devices > 1:
+            outputs = self._outputs_of_devices(clips).astype("float32")
+        else:
+            # Batches of two sizes at most, so the model is traced twice at most.
+            starts = range(0, len(clips), self.batch_size)
+            parts = [self._outputs(clips[i : i + self.batch_size]) for i in starts]
+            outputs = np.concatenate(parts).astype("float32")
         if self._apply is None:
             self._check_probabilities(outputs)
         return keras.ops.convert_to_numpy(self.to_scores(outputs))
+
+    def mean(self, scores: np.ndarray, averaging: str = "probabilities") -> np.ndarray:
+        """The scores of a video `(classes,)` from those of its views `(views, classes)`.
+
+        The mean of logits is taken of those that the scores tell: up to a number that is the same
+        for all classes, which a softmax does not see, they are the scores' logarithms.
+        """
+        self.check_averaging(averaging)
+        if averaging == "probabilities":
+            return scores.mean(axis=0)
+        logs = np.log(np.maximum(scores, np.finfo("float32").tiny)).astype("float64")
+        if self.multi_label:
+            rest = np.log(np.maximum(1 - scores, np.finfo("float32").tiny)).astype("float64")
+            return (1 / (1 + np.exp((rest - logs).mean(axis=0)))).astype("float32")
+        logits = logs.mean(axis=0)
+        shares = np.exp(logits - logits.max())
+        return (shares / shares.sum()).astype("float32")
+
+    def check_averaging(self, averaging: str) -> None:
+        """Raises ValueError unless scores can be averaged so."""
+        if averaging not in AVERAGING:
+            raise ValueError(
+                f"averaging must be one of {AVERAGING}. Received: averaging={averaging!r}"
+            )
+        if averaging == "logits" and not self._probabilities:
+            raise ValueError(
+                "averaging='logits' needs scores that are probabilities, from a softmax or a "
+                f"sigmoid. Received: {self.model.name} with activation='linear'"
+            )
 
     def to_scores(self, outputs: Any) -> Any:
         """Scores `(N, classes)` of the model's outputs, both tensors."""
@@ -106,6 +143,15 @@ class Scorer:
             return self.model.predict_on_batch(clips)
         self.model._eager_batches = done + 1
         return keras.ops.convert_to_numpy(self.model(clips, training=False))
+
+    def _outputs_of_devices(self, clips: np.ndarray) -> np.ndarray:
+        """The model's outputs from several devices, each of which takes a part of a batch."""
+        count = self.devices
+        # Every device gets clips: layers need not take none, and JAX wants equal parts.
+        padded = clips[np.arange(-(-len(clips) // count) * count) % len(clips)]
+        size = -(-self.batch_size // count) * count
+        outputs: np.ndarray = self.model.predict(padded, batch_size=size, verbose=0)
+        return outputs[: len(clips)]
 
     def _check_probabilities(self, outputs: np.ndarray) -> None:
         inside = outputs.min() >= -1e-3 and outputs.max() <= 1 + 1e-3
@@ -133,6 +179,16 @@ def _last_activation(model: keras.Model) -> str | None:
             continue
         return name if name in ACTIVATIONS else None
     return None
+
+
+def _count_devices(model: keras.Model) -> int:
+    if keras.backend.backend() == "tensorflow":
+        strategy = getattr(model, "distribute_strategy", None)
+        return getattr(strategy, "num_replicas_in_sync", 1)
+    distribution = keras.distribution.distribution()
+    if isinstance(distribution, keras.distribution.DataParallel):
+        return int(distribution.device_mesh.devices.size)
+    return 1
 
 
 def _trained_on_binary(model: keras.Model) -> bool:

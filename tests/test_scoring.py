@@ -1,4 +1,6 @@
 import doctest
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -172,3 +174,69 @@ def test_bad_input():
         Scorer(keras.Model(model.inputs, model.layers[0].output))
     with pytest.raises(ValueError, match=r"each of the 3 classes of the model\. Received: 2 names"):
         Scorer(model).check_classes(["a", "b"])
+
+
+def test_averaging_logits():
+    """The means are those of the logits themselves, for every head."""
+    for head, final in (
+        ((layers.Dense(3),), softmax),
+        ((layers.Dense(1),), lambda x: 1 / (1 + np.exp(-x))),
+        ((layers.Dense(3), layers.Activation("sigmoid")), lambda x: 1 / (1 + np.exp(-x))),
+    ):
+        model = net(*head)
+        logits = keras.Sequential(model.layers[:4])(CLIPS).numpy()
+        expected = final(logits.mean(axis=0, keepdims=True))[0]
+        scorer = Scorer(model)
+        found = scorer.mean(scorer(CLIPS), "logits")
+        np.testing.assert_allclose(found[1:] if len(expected) == 1 else found, expected, rtol=1e-4)
+        plain = scorer.mean(scorer(CLIPS))
+        np.testing.assert_array_equal(plain, scorer(CLIPS).mean(axis=0))
+        assert np.abs(plain - found).max() > 1e-3  # the two differ
+    # A score of 0 in one view does not decide alone beyond what float32 can tell.
+    assert np.isfinite(
+        Scorer(net(layers.Dense(3))).mean(np.eye(3, dtype="float32"), "logits")
+    ).all()
+    with pytest.raises(ValueError, match="averaging='max'"):
+        Scorer(net(layers.Dense(3))).check_averaging("max")
+    with pytest.raises(ValueError, match="needs scores that are probabilities"):
+        Scorer(net(layers.Dense(3)), "linear").check_averaging("logits")
+
+
+# Scores of clips whose number no number of devices divides, in a process with two CPU devices.
+ON_DEVICES = """
+import os, sys
+backend, path = sys.argv[1:]
+os.environ["KERAS_BACKEND"] = backend
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+import contextlib, numpy as np, keras
+from keras_mtnet.scoring import Scorer
+scope = contextlib.nullcontext()
+if backend == "jax":
+    devices = keras.distribution.list_devices()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+else:
+    import tensorflow as tf
+    parts = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+with scope:
+    model = keras.saving.load_model(path)
+scorer = Scorer(model, batch_size=4)
+assert scorer.devices == 2, scorer.devices
+clips = np.random.default_rng(0).integers(0, 256, (7, 2, 4, 4, 3)).astype("uint8")
+np.save(path + ".npy", np.concatenate([scorer(clips), scorer(clips[:1])]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_several_devices_share_a_batch(backend, tmp_path):
+    pytest.importorskip(backend)
+    model = net(layers.Dense(3))
+    path = str(tmp_path / "model.keras")
+    model.save(path)
+    command = [sys.executable, "-c", ON_DEVICES, backend, path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    clips = np.random.default_rng(0).integers(0, 256, (7, 2, 4, 4, 3)).astype("uint8")
+    expected = Scorer(model)(clips)
+    np.testing.assert_allclose(np.load(path + ".npy"), [*expected, expected[0]], atol=1e-6)

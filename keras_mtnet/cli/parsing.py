@@ -140,11 +140,17 @@ def add_views(parser: Any) -> None:
     ):
         help = f"{help} (default: {default})"
         views.add_argument(f"--{name}", type=int, default=default, metavar="N", help=help)
+    views.add_argument(
+        "--averaging",
+        choices=("probabilities", "logits"),
+        default="probabilities",
+        help="what the mean over views is taken of (default: %(default)s)",
+    )
     for name in _CLIP_FLAGS:
         add_setting(views, name, default=None, otherwise="default: the network's")
 
 
 def view_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `predict_video` and `evaluate_views` that `add_views` made flags of."""
-    names = ("num_clips", "num_crops", "batch_size", *_CLIP_FLAGS)
+    names = ("num_clips", "num_crops", "batch_size", "averaging", *_CLIP_FLAGS)
     return {name: getattr(arguments, name) for name in names}

@@ -1,9 +1,10 @@
 """Clips of single videos as NumPy arrays."""
 
 import dataclasses
+import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from keras_mtnet.data.videos import Video
 from keras_mtnet.video.opening import open_video
 from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.rgb import Box
-from keras_mtnet.video.source import EndsEarly, VideoError
+from keras_mtnet.video.source import EndsEarly, VideoError, VideoSource
 
 _READ_AHEAD = 2**29  # bytes of views that are read ahead of a network
 _AREA_DRAWS = 22  # numbers that `geometry.random_box` takes
@@ -110,20 +111,45 @@ class ClipReader:
             VideoError: if it cannot be read.
         """
         check_counts(num_clips=num_clips, num_crops=num_crops)
+        boxes = functools.partial(geometry.uniform_squares, crops=num_crops)
+        pixels = self._read(video, lambda count: self._windows(count, num_clips).ravel(), boxes)
+        return self._by_view(pixels, num_clips)
+
+    def views_by_clip(
+        self, source: VideoSource, num_clips: int, num_crops: int
+    ) -> Iterator[np.ndarray]:
+        """Yields what `views` returns clip by clip: uint8 `(num_crops, T, S, S, 3)`.
+
+        Raises:
+            EndsEarly: where damage comes to light; begin anew then, with the same source.
+            VideoError: if it cannot be read.
+        """
+        size = self.spec.size, self.spec.size
+        for window in self._windows(source.frame_count, num_clips):
+            pixels = source.read(
+                window,
+                lambda height, width: geometry.uniform_squares(height, width, num_crops),
+                size,
+            )
+            yield self._by_view(pixels, 1)
+        self._note_damage(source)
+
+    def _windows(self, count: int, num_clips: int) -> np.ndarray:
+        """Frame numbers of the clips of a test, int64 `(num_clips, frames)`."""
         spec = self.spec
+        if spec.sampling == "uniform":
+            shares = (np.arange(num_clips) + 0.5) / num_clips
+            return np.stack([sampling.segment_frames(count, spec.frames, u) for u in shares])
+        return sampling.uniform_windows(count, spec.frames, spec.stride or 1, num_clips)
 
-        def choose(count: int) -> np.ndarray:
-            if spec.sampling == "uniform":
-                shares = (np.arange(num_clips) + 0.5) / num_clips
-                return np.ravel([sampling.segment_frames(count, spec.frames, u) for u in shares])
-            return sampling.uniform_windows(count, spec.frames, spec.stride or 1, num_clips).ravel()
-
-        def boxes(height: int, width: int) -> list[Box]:
-            return geometry.uniform_squares(height, width, num_crops)
-
-        pixels = self._read(video, choose, boxes)
-        pixels = pixels.reshape(num_clips, spec.frames, num_crops, *pixels.shape[2:])
+    def _by_view(self, pixels: np.ndarray, num_clips: int) -> np.ndarray:
+        """Frames of clips `(num_clips * frames, crops, S, S, 3)` as views, clip by clip."""
+        pixels = pixels.reshape(num_clips, self.spec.frames, *pixels.shape[1:])
         return pixels.swapaxes(1, 2).reshape(-1, *self.shape)
+
+    def read_ahead_fits(self, num_clips: int, num_crops: int) -> bool:
+        """Whether all views of a video take less than 512 MB."""
+        return num_clips * num_crops * math.prod(self.shape) <= _READ_AHEAD
 
     def parallel_views(self, num_clips: int, num_crops: int) -> int:
         """How many videos to read views of at a time: one per CPU, if all take less than 512 MB."""
@@ -140,20 +166,25 @@ class ClipReader:
     ) -> np.ndarray:
         """Boxes of the chosen frames, uint8 `(n, boxes, S, S, 3)`."""
         size = self.spec.size, self.spec.size
-        if isinstance(video, Video):
-            source = video.open(self.spec.fps, self.cache)
-        else:
-            source = open_video(video, fps=self.spec.fps, cache=self.cache)
-        with source:
+        with self.open(video) as source:
             try:
                 pixels = source.read(choose(source.frame_count), boxes, size, flip, out)
             except EndsEarly:  # damage came to light: choose again among the frames before it
                 pixels = source.read(choose(source.frame_count), boxes, size, flip, out)
+        self._note_damage(source)
+        return pixels
+
+    def open(self, video: Any) -> VideoSource:
+        """Describes a `Video`, or what `video.open_video` takes, at the rate of the clips."""
+        if isinstance(video, Video):
+            return video.open(self.spec.fps, self.cache)
+        return open_video(video, fps=self.spec.fps, cache=self.cache)
+
+    def _note_damage(self, source: VideoSource) -> None:
         if source.damage and self.strict:
             raise VideoError(source.name, source.damage)
         if source.damage:
             self.report.damaged[source.name] = source.damage
-        return pixels
 
 
 def read_clip(path: str, frames: int = 16, stride: int = 1, size: int | None = None) -> np.ndarray:

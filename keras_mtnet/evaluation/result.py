@@ -1,12 +1,22 @@
 """The result of a test: scores of videos, and what they say about the network."""
 
+import csv
 import dataclasses
 import functools
+import io
+import os
 from typing import Any
 
 import numpy as np
 
-from keras_mtnet.evaluation.metrics import average_precision
+from keras_mtnet.evaluation.metrics import (
+    average_precision,
+    bootstrap_interval,
+    calibration_error,
+)
+from keras_mtnet.files import write_text
+
+_MEASURES = ("top1", "top5", "mean_average_precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,15 +26,16 @@ class Evaluation:
     Attributes:
         class_names: in label order.
         names: of the scored videos.
-        labels: their classes, int `(n,)`.
+        labels: their classes, int `(n,)`; or bool `(n, classes)`, where a video may have several.
         scores: float `(n, classes)`, each in [0, 1].
-        multi_label: whether scores are independent of each other (several sigmoids) instead of
-            adding up to 1.
+        multi_label: whether a video may have several classes: scores are independent of each other
+            (several sigmoids), or labels are bool `(n, classes)`.
         threshold: score from which a class counts as present, for a head of sigmoids; of one
             sigmoid it decides between the two classes.
         unreadable: dict from the name of a video that could not be read to the reason.
         damaged: the same for videos that were scored by the part of them that could be read.
         missing: names of listed videos that are not on disk.
+        groups: the group of each scored video, of one recording, say; empty if unknown.
 
     Example:
 
@@ -44,6 +55,28 @@ class Evaluation:
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
     damaged: dict[str, str] = dataclasses.field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = len(self.names), len(self.class_names)
+        if self.scores.shape != shape or self.labels.shape not in (shape, shape[:1]):
+            raise ValueError(
+                f"scores must have the shape {shape}, videos and classes, and labels that or "
+                f"{shape[:1]}. Received: scores of {self.scores.shape}, labels of "
+                f"{self.labels.shape}"
+            )
+        if len(self.groups) not in (0, shape[0]):
+            raise ValueError(
+                f"groups must name one for each of the {shape[0]} videos. "
+                f"Received: {len(self.groups)}"
+            )
+
+    @functools.cached_property
+    def truth(self) -> np.ndarray:
+        """Which classes each scored video has, bool `(n, classes)`."""
+        if self.labels.ndim == 2:
+            return self.labels.astype("bool")
+        return self.labels[:, None] == np.arange(len(self.class_names))
 
     @property
     def scored(self) -> int:
@@ -63,40 +96,61 @@ class Evaluation:
         return self.scores.argmax(axis=1)
 
     @property
+    def right(self) -> np.ndarray:
+        """Of which scored videos the class that the network names is one of theirs, bool `(n,)`."""
+        return self.truth[np.arange(self.scored), self.predicted]
+
+    @property
     def top1(self) -> float:
-        """Share of the scored videos whose class is the one that the network names."""
-        return float((self.predicted == self.labels).mean())
+        """Share of the scored videos of which the class that the network names is one."""
+        return float(self.right.mean())
 
     @property
     def top5(self) -> float:
-        """Share of those whose class is among the five highest scores; 1 for up to five classes."""
-        own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
-        earlier = np.arange(self.scores.shape[1]) < self.labels[:, None]
-        # Of equal scores the earlier class is ahead, as in argmax.
-        ahead = (self.scores > own) | ((self.scores == own) & earlier)
-        return float((ahead.sum(axis=1) < 5).mean())
+        """Share of those that have one of the five highest scores; 1 for up to five classes.
+
+        Of equal scores the earlier class is ahead, as in argmax.
+        """
+        return float(self._right_of_five.mean())
+
+    @property
+    def _right_of_five(self) -> np.ndarray:
+        best = np.argsort(-self.scores, axis=1, kind="stable")[:, :5]
+        return np.asarray(np.take_along_axis(self.truth, best, axis=1).any(axis=1))
 
     @functools.cached_property
     def confusion(self) -> np.ndarray:
-        """Counts `(classes, classes)`, true classes down, predicted classes across."""
+        """Counts `(classes, classes)`, true classes down, predicted classes across.
+
+        Raises:
+            ValueError: if videos may have several classes.
+        """
+        if self.labels.ndim == 2:
+            raise ValueError("A confusion matrix needs one label per video; these may have several")
         counts = np.zeros((len(self.class_names),) * 2, "int64")
         np.add.at(counts, (self.labels, self.predicted), 1)
         return counts
 
     @property
     def chance(self) -> float:
-        """Top-1 of guessing: one in the number of classes."""
-        return 1 / len(self.class_names)
+        """Top-1 of guessing: the classes that a video has, 1 by default, over all classes."""
+        return float(self.truth.sum(axis=1).mean() / len(self.class_names))
 
     @property
     def most_frequent(self) -> float:
         """Top-1 of always naming the class that most of the scored videos have."""
-        return float(self.confusion.sum(axis=1).max() / self.scored)
+        return float(self.truth.sum(axis=0).max() / self.scored)
 
     @property
     def per_class(self) -> dict[str, float | None]:
-        """Top-1 of each class; None for a class without a scored video."""
-        totals, right = self.confusion.sum(axis=1), self.confusion.diagonal()
+        """Share of the videos of each class in which it is found; None for a class without one.
+
+        Found means named or, where videos may have several classes, a score of `threshold`.
+        """
+        found = self.predicted[:, None] == np.arange(len(self.class_names))
+        if self.labels.ndim == 2:
+            found = np.greater_equal(self.scores, self.threshold)
+        totals, right = self.truth.sum(axis=0), (self.truth & found).sum(axis=0)
         return {
             name: float(r / t) if t else None
             for name, r, t in zip(self.class_names, right, totals, strict=True)
@@ -105,49 +159,89 @@ class Evaluation:
     @property
     def mean_average_precision(self) -> float:
         """Area under the precision-recall curve, averaged over the classes that occur."""
-        found = [
-            average_precision(self.labels == label, self.scores[:, label])
-            for label in np.unique(self.labels)
-        ]
-        return float(np.mean(found))
+        return self._mean_average_precision(np.arange(self.scored))
+
+    def _mean_average_precision(self, videos: np.ndarray) -> float:
+        truth, scores = self.truth[videos], self.scores[videos]
+        classes = np.flatnonzero(truth.any(axis=0))
+        found = [average_precision(truth[:, c], scores[:, c]) for c in classes]
+        return float(np.mean(found)) if found else 0.0
+
+    @property
+    def calibration_error(self) -> float | None:
+        """Expected calibration error of the named class, 15 bins; None for `multi_label`."""
+        if self.multi_label:
+            return None
+        confidence = self.scores[np.arange(self.scored), self.predicted]
+        return calibration_error(confidence, self.right)
+
+    def interval(
+        self, measure: str = "top1", resamples: int = 1000, seed: int = 0
+    ) -> tuple[float, float] | None:
+        """The 95 % bootstrap interval of a measure over groups of videos; None without two groups.
+
+        `measure` is `"top1"`, `"top5"` or `"mean_average_precision"`. Groups are drawn with
+        replacement, `resamples` times, by `seed`.
+
+        Raises:
+            ValueError: for another measure.
+        """
+        if measure not in _MEASURES:
+            raise ValueError(f"measure must be one of {_MEASURES}. Received: measure={measure!r}")
+        if len(set(self.groups)) < 2:
+            return None
+        if measure == "mean_average_precision":
+            return bootstrap_interval(self._mean_average_precision, self.groups, resamples, seed)
+        right = self.right if measure == "top1" else self._right_of_five
+        return bootstrap_interval(lambda drawn: right[drawn].mean(), self.groups, resamples, seed)
 
     @property
     def precision(self) -> float:
         """Of the classes that reach `threshold` in a video, the share that is right."""
         present = self.scores >= self.threshold
-        return float(self._hits / max(present.sum(), 1))
+        return float((self.truth & present).sum() / max(present.sum(), 1))
 
     @property
     def recall(self) -> float:
-        """Share of the scored videos whose class reaches `threshold`."""
-        return float(self._hits / self.scored)
+        """Share of the scored videos' classes that reach `threshold`."""
+        return float((self.truth & (self.scores >= self.threshold)).sum() / self.truth.sum())
 
-    @property
-    def _hits(self) -> int:
-        own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
-        return int((own >= self.threshold).sum())
+    def write_confusion(self, path: str | os.PathLike) -> None:
+        """Writes the confusion matrix as CSV, true classes down and predicted classes across."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["true \\ predicted", *self.class_names])
+        for name, counts in zip(self.class_names, self.confusion.tolist(), strict=True):
+            rows.writerow([name, *counts])
+        write_text(path, text.getvalue())
 
     def to_dict(self) -> dict[str, Any]:
         """All of it but the single scores as numbers, strings, lists and dicts, for JSON."""
         names = "top1 top5 listed scored unreadable damaged missing class_names chance".split()
-        names += ["most_frequent", "per_class", "mean_average_precision"]
+        names += ["most_frequent", "per_class", "mean_average_precision", "calibration_error"]
         if self.multi_label:
             names += ["threshold", "precision", "recall"]
-        return {
-            **{name: getattr(self, name) for name in names},
-            "confusion": self.confusion.tolist(),
-        }
+        found = {name: getattr(self, name) for name in names}
+        found |= {"top1_interval": self.interval(), "groups": len(set(self.groups))}
+        return found | ({"confusion": self.confusion.tolist()} if self.labels.ndim == 1 else {})
 
     def __str__(self) -> str:
         lines = [
             f"top-1 {self.top1:.4f}   top-5 {self.top5:.4f}   "
             f"(chance {self.chance:.4f}, always the most frequent class {self.most_frequent:.4f})"
         ]
+        if interval := self.interval():
+            lines.append(
+                f"95 % interval of top-1 [{interval[0]:.4f}, {interval[1]:.4f}], by bootstrap over "
+                f"{len(set(self.groups))} groups of videos"
+            )
         if self.multi_label:
             lines.append(
                 f"mAP {self.mean_average_precision:.4f}   precision {self.precision:.4f}   "
                 f"recall {self.recall:.4f}   (scores of at least {self.threshold:g})"
             )
+        else:
+            lines.append(f"expected calibration error {self.calibration_error:.4f}")
         counts = f"{self.scored} of {self.listed} videos scored"
         for what in ("unreadable", "missing"):
             if getattr(self, what):

@@ -1,6 +1,5 @@
 """What one video shows."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import keras
 
 from keras_mtnet.checks import check_counts
 from keras_mtnet.data.clip_reader import ClipReader
-from keras_mtnet.inference.views import mean_scores, resolve_spec
+from keras_mtnet.inference.views import resolve_spec, score_video
 from keras_mtnet.models import decode_predictions
 from keras_mtnet.scoring import Scorer
 
@@ -27,6 +26,7 @@ def predict_video(
     class_names: Sequence[str] | None = None,
     batch_size: int = 8,
     activation: str | None = None,
+    averaging: str = "probabilities",
 ) -> list[tuple[str, float]]:
     """Classifies one video by the mean of its scores over several views.
 
@@ -45,6 +45,8 @@ def predict_video(
         activation: what the outputs need to become scores in [0, 1]: `"softmax"` or `"sigmoid"`
             for logits, `"linear"` for nothing. None finds it from the last layer, and asks for it
             where that does not tell.
+        averaging: what the mean over the views is taken of: `"probabilities"` (scores) or
+            `"logits"`, where a single view that is certain counts for more.
 
     Returns:
         Pairs of name and score in [0, 1], best first.
@@ -69,7 +71,6 @@ def predict_video(
     spec = resolve_spec(model, **given, class_names=class_names)
     if spec.class_names is not None:
         scorer.check_classes(spec.class_names)
-    views = ClipReader(spec).views(source, num_clips, num_crops)
-    name = str(source) if isinstance(source, str | os.PathLike) else "the video"
-    scores = mean_scores(scorer, views, name)
+    scorer.check_averaging(averaging)
+    scores = score_video(scorer, ClipReader(spec), source, num_clips, num_crops, averaging)
     return decode_predictions(scores[None], top, spec.class_names)[0]

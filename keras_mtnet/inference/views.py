@@ -6,9 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtnet.checks import check_counts
 from keras_mtnet.clip_spec import ClipSpec
+from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.models.video_model import clip_spec_of
 from keras_mtnet.scoring import Scorer
+from keras_mtnet.video import EndsEarly
 
 
 def resolve_spec(model: keras.Model, **given: Any) -> ClipSpec:
@@ -42,9 +45,40 @@ def resolve_spec(model: keras.Model, **given: Any) -> ClipSpec:
     return spec
 
 
-def mean_scores(scorer: Scorer, views: np.ndarray, name: str) -> np.ndarray:
+def score_video(
+    scorer: Scorer,
+    reader: ClipReader,
+    video: Any,
+    num_clips: int,
+    num_crops: int,
+    averaging: str = "probabilities",
+) -> np.ndarray:
+    """The scores of a video `(classes,)`; views that take much memory are read clip by clip.
+
+    Raises:
+        VideoError: if it cannot be read.
+        ValueError: if scores are not finite.
+    """
+    check_counts(num_clips=num_clips, num_crops=num_crops)
+    with reader.open(video) as source:
+        if reader.read_ahead_fits(num_clips, num_crops):
+            views = reader.views(source, num_clips, num_crops)
+            return mean_scores(scorer, views, source.name, averaging)
+        try:
+            parts = [scorer(each) for each in reader.views_by_clip(source, num_clips, num_crops)]
+        except EndsEarly:  # damage came to light: choose again among the frames before it
+            parts = [scorer(each) for each in reader.views_by_clip(source, num_clips, num_crops)]
+        return _mean(scorer, np.concatenate(parts), source.name, averaging)
+
+
+def mean_scores(
+    scorer: Scorer, views: np.ndarray, name: str, averaging: str = "probabilities"
+) -> np.ndarray:
     """The scores of a video `(classes,)` from its views."""
-    scores = scorer(views)
+    return _mean(scorer, scorer(views), name, averaging)
+
+
+def _mean(scorer: Scorer, scores: np.ndarray, name: str, averaging: str) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise ValueError(f"The model's scores of {name} are not finite.")
-    return scores.mean(axis=0)
+    return scorer.mean(scores, averaging)

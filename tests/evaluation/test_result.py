@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -39,21 +40,6 @@ def test_a_perfect_and_a_blind_network():
     assert blind.mean_average_precision == 1 / 8  # all videos are found together
 
 
-def test_average_precision():
-    """Against the area under all points of the curve, one per distinct score."""
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        truth, scores = rng.random(30) < 0.3, rng.random(30).round(1)
-        truth[0] = True
-        area, before = 0.0, 0.0
-        for threshold in sorted(set(scores), reverse=True):
-            found = scores >= threshold
-            recall = (truth & found).sum() / truth.sum()
-            area += (recall - before) * (truth & found).sum() / found.sum()
-            before = recall
-        assert average_precision(truth, scores) == pytest.approx(area, abs=1e-12)
-
-
 def test_one_sigmoid_decides_at_its_threshold():
     scores = np.array([[0.6, 0.4], [0.45, 0.55], [0.2, 0.8], [0.9, 0.1]])
     labels = [1, 1, 1, 0]
@@ -92,3 +78,66 @@ def test_the_result_as_json():
     assert values["per_class"] == found.per_class
     assert values["confusion"] == found.confusion.tolist()
     assert values["precision"] == found.precision
+
+
+def test_videos_with_several_classes():
+    """Against sets written out."""
+    truth = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1]], bool)
+    scores = np.array([[0.9, 0.6, 0.7], [0.8, 0.4, 0.1], [0.2, 0.3, 0.6], [0.5, 0.1, 0.5]])
+    found = result(scores, truth, multi_label=True, threshold=0.5)
+    present = [{0, 1, 2}, {0}, {2}, {0, 2}]
+    own = [{0, 1}, {1}, {0, 2}, {2}]
+    hits = sum(len(a & b) for a, b in zip(present, own, strict=True))
+    assert found.top1 == 2 / 4 and found.top5 == 1.0
+    assert found.precision == hits / sum(map(len, present))
+    assert found.recall == hits / sum(map(len, own))
+    assert found.per_class == {"a": 1 / 2, "b": 1 / 2, "c": 2 / 2}
+    assert found.most_frequent == 2 / 4 and found.chance == pytest.approx(6 / 4 / 3)
+    each = [average_precision(truth[:, c], scores[:, c]) for c in range(3)]
+    assert found.mean_average_precision == pytest.approx(np.mean(each))
+    assert "confusion" not in found.to_dict() and "mAP" in str(found)
+    with pytest.raises(ValueError, match="one label per video"):
+        found.confusion  # noqa: B018
+
+
+def test_intervals_over_groups():
+    rng = np.random.default_rng(4)
+    scores, labels = rng.dirichlet(np.ones(8), 40), rng.integers(0, 8, 40)
+    groups = tuple(f"g{i // 4}" for i in range(40))
+    found = result(scores, labels, groups=groups)
+    for measure in ("top1", "top5", "mean_average_precision"):
+        low, high = found.interval(measure, resamples=200)
+        assert low < getattr(found, measure) < high
+    low, high = found.interval()
+    assert f"95 % interval of top-1 [{low:.4f}, {high:.4f}]" in str(found)
+    assert "over 10 groups" in str(found)
+    assert found.to_dict()["top1_interval"] == (low, high) and found.to_dict()["groups"] == 10
+    assert result(scores, labels).interval() is None
+    assert result(scores, labels, groups=("g",) * 40).interval() is None
+    with pytest.raises(ValueError, match="measure='accuracy'"):
+        found.interval("accuracy")
+
+
+def test_calibration_of_the_named_class():
+    scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]])
+    expected = (0.1 + 0.4 + 0.7) / 3  # three bins; the third video is wrong
+    assert result(scores, [0, 1, 1]).calibration_error == pytest.approx(expected)
+    assert "calibration error 0.4000" in str(result(scores, [0, 1, 1]))
+    assert result(scores, [0, 1, 1], multi_label=True, threshold=0.5).calibration_error is None
+
+
+def test_confusion_as_csv(tmp_path):
+    found = result(np.eye(3)[[0, 1, 1, 2]], [0, 0, 1, 2])
+    found.write_confusion(tmp_path / "confusion.csv")
+    with open(tmp_path / "confusion.csv", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["true \\ predicted", "a", "b", "c"]
+    assert [row[0] for row in rows] == ["a", "b", "c"]
+    assert np.array([row[1:] for row in rows], int).tolist() == found.confusion.tolist()
+
+
+def test_arrays_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"shape \(2, 3\).*Received: scores of \(2, 3\), labels"):
+        result(np.eye(3)[:2], np.ones((2, 2)))
+    with pytest.raises(ValueError, match="groups must name one for each of the 2 videos"):
+        result(np.eye(3)[:2], [0, 1], groups=("a",))
