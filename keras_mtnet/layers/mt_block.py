@@ -10,13 +10,13 @@ from keras_mtnet.layers.batch_norm import Affine, conv_norm, fixed_affines
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.mt_conv import MTConv
-from keras_mtnet.layers.remat import Remat
 from keras_mtnet.layers.shapes import check_clip_shape, check_not_empty, strided, triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
+from keras_mtnet.layers.stateless_block import StatelessBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class MTBlock(Remat, keras.layers.Layer):
+class MTBlock(StatelessBlock, keras.layers.Layer):
     """Four multi-temporal convolutions, squeeze and recursion, and a shortcut (Section III-B).
 
     With `mid = int(filters * bottleneck)`, the convolutions are 1x1x1 to mid, 1x1x1 back to the
@@ -142,8 +142,8 @@ class MTBlock(Remat, keras.layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         check_not_empty(x, "MTBlock")
-        if self._rematerializes(training):
-            return self._call_again(x)
+        if self._is_function(training):
+            return self._call_function(x)
         affines = fixed_affines([norm for _, norm in self.conv_norms()], training)
         y = self.gate(self._convolve(x, affines, training))
         if self.shortcut_conv is not None:

@@ -16,9 +16,9 @@ from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.mt_conv import split_channels
 from keras_mtnet.layers.numerics import at_least_float32, reciprocal
-from keras_mtnet.layers.remat import Remat
 from keras_mtnet.layers.shapes import halved, strided, triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
+from keras_mtnet.layers.stateless_block import StatelessBlock
 from keras_mtnet.layers.trilinear_resize import trilinear_resize
 from keras_mtnet.layers.triplet_cosine_selection import TripletCosineSelection
 from keras_mtnet.layers.window_pooling import AveragePool
@@ -262,7 +262,7 @@ class TwoStreamMTConv(_TwoStreams):
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
-class TwoStreamMTBlock(Remat, _TwoStreams):
+class TwoStreamMTBlock(StatelessBlock, _TwoStreams):
     """Four convolutions of two streams, a gate on each stream, and a shortcut.
 
     The convolutions (`TwoStreamMTConv`) are 1x1x1 to `filters`, 1x1x1 back to the input's
@@ -322,8 +322,8 @@ class TwoStreamMTBlock(Remat, _TwoStreams):
         return layers
 
     def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
-        if self._rematerializes(training):
-            return self._call_again(inputs)
+        if self._is_function(training):
+            return self._call_function(inputs)
         x = inputs
         for conv in self.convs[:-1]:
             x = [ops.relu(stream) for stream in conv(x, training=training)]

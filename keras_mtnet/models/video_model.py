@@ -62,6 +62,17 @@ class VideoModel(keras.Model):
             kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras would do it again
         return super().fit(x, *args, **kwargs)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras' own; the optimizer has its variables before.
+
+        Keras on TensorFlow makes them in the step, which is then traced a second time without.
+        """
+        optimizer = getattr(self, "optimizer", None)
+        if keras.backend.backend() == "tensorflow" and optimizer and not optimizer.built:
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras' own, but nothing of it happens before its batch is there.
 

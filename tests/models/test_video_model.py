@@ -127,3 +127,13 @@ def test_a_model_that_cannot_carry_a_clip_spec():
     model = mt.models.VideoModel(inputs, keras.layers.Dense(2)(inputs), name="plain")
     with pytest.raises(ValueError, match="plain has no ClipNormalization"):
         model.clip_spec = ClipSpec(stride=2)
+
+
+def test_the_training_step_is_traced_once(model, monkeypatch):
+    """Keras makes the optimizer's variables in the step, and would trace it again without."""
+    traced = []
+    step = keras.Model.train_step
+    monkeypatch.setattr(keras.Model, "train_step", lambda *args: traced.append(args) or step(*args))
+    model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
+    model.fit(np.zeros((4, 2, 8, 8, 3), "uint8"), np.zeros(4), batch_size=2, verbose=0)
+    assert len(traced) == 1 and int(model.optimizer.iterations) == 2

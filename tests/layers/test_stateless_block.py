@@ -1,5 +1,6 @@
-"""Layers that keep no activations learn the same as those that do."""
+"""Blocks that share a function, or keep no activations, learn the same as those that do not."""
 
+import functools
 import weakref
 
 import keras
@@ -95,3 +96,62 @@ def test_keeps_no_activations(monkeypatch):
         alive[remat] = sum(each() is not None for each in made)
         assert tape.gradient(y, block.trainable_variables[0].value) is not None
     assert alive[False] >= 6 and alive[True] == 0
+
+
+def functions_of(*blocks):
+    """Functions, by name, that a training graph of these blocks calls, and how often each."""
+
+    @tf.function
+    def run(x):
+        for block in blocks:
+            x = block(x, training=True)
+        return x
+
+    graph = run.get_concrete_function(tf.ones(SHAPE)).graph.as_graph_def()
+    calls = [node for node in graph.node if node.op.endswith("PartitionedCall")]
+    names = [node.attr["f"].func.name for node in calls]
+    return {name: names.count(name) for name in names}
+
+
+def make(count, **options):
+    blocks = [MTBlock(8, ratio=1 / 2, **options) for _ in range(count)]
+    for block in blocks:
+        block.build(SHAPE)
+    return blocks
+
+
+def test_blocks_alike_share_a_function():
+    assert list(functions_of(*make(3)).values()) == [3]
+    assert list(functions_of(*make(2), *make(1, cell="lstm")).values()) == [2, 1]
+
+
+@pytest.mark.parametrize("change", ["frozen", "momentum"])
+def test_a_block_that_differs_has_a_function_of_its_own(change):
+    first, second = make(2)
+    if change == "frozen":
+        second.trainable = False
+    else:
+        second.convs[0].local_bn.momentum = 0.5
+    assert list(functions_of(first, second).values()) == [1, 1]
+
+
+def test_shared_functions_compute_what_the_blocks_do():
+    """Outputs, gradients and moving statistics of three blocks with weights of their own."""
+    x = tf.constant(np.random.default_rng(0).normal(size=SHAPE), "float32")
+
+    def step(blocks, x):
+        with tf.GradientTape() as tape:
+            y = x
+            for block in blocks:
+                y = block(y, training=True)
+            loss = tf.reduce_mean(y**2)
+        return [y, *tape.gradient(loss, [v.value for b in blocks for v in b.trainable_variables])]
+
+    found = []
+    for run in (step, lambda blocks, x: tf.function(functools.partial(step, blocks))(x)):
+        keras.utils.set_random_seed(0)
+        blocks = make(3)
+        results = run(blocks, x)
+        found.append([*results, *(v.numpy() for block in blocks for v in block.variables)])
+    for value, same in zip(*found, strict=True):
+        np.testing.assert_allclose(same, value, atol=1e-5 * float(np.abs(value).max()) + 1e-7)

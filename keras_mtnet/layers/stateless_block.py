@@ -1,0 +1,116 @@
+"""Blocks that train as functions of values: traced once for all alike, or computed again."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops, tree
+
+if TYPE_CHECKING:  # a plain mixin when it runs
+    from keras.layers import Layer as _Base
+else:
+    _Base = object
+
+
+class StatelessBlock(_Base):
+    """Mixed into a layer, makes its training step a function of its inputs and its variables.
+
+    Such a function can be shared: in a graph of TensorFlow, all blocks of one configuration call
+    one function, which is traced, optimized and compiled once instead of once a block. JAX
+    traces quickly, and XLA copies the function into each call in any case.
+
+    With `remat`, nothing is kept between the input and the output: a training step needs less
+    memory and computes the layer twice. `keras.RematScope` around such a layer would count every
+    batch twice in the moving statistics of its normalizations. Here the second time changes
+    nothing.
+    """
+
+    remat = False
+    _inside = False  # the current call is that of the function
+
+    def _is_function(self, training: bool | None) -> bool:
+        """Whether `call` should hand over to `_call_function`."""
+        return bool(training and not self._inside and (self.remat or _in_shareable_graph()))
+
+    def _call_function(self, inputs: Any) -> Any:
+        """The result of the layer in training, computed by a function."""
+        state = self.non_trainable_variables
+        variables = [*self.trainable_variables, *state]
+        function = self._function(inputs)
+        # What the variables hold now: by the second time, some have changed.
+        results = function(*tree.flatten(inputs), *map(ops.copy, variables))
+        outputs = len(results) - len(state)
+        for variable, value in zip(state, results[outputs:], strict=True):
+            variable.assign(value)
+        return results[0] if outputs == 1 else list(results[:outputs])
+
+    def _function(self, inputs: Any) -> Callable[..., list[Any]]:
+        """From values of the inputs and of all variables to outputs and new values of the state."""
+        count = len(tree.flatten(inputs))
+        state = self.non_trainable_variables
+        variables = [*self.trainable_variables, *state]
+
+        # Nothing but what it is given gets a gradient, or changes.
+        def run(*given: Any) -> list[Any]:
+            x = tree.pack_sequence_as(inputs, given[:count])
+            mapping = list(zip(variables, given[count:], strict=True))
+            self._inside = True
+            try:
+                with keras.StatelessScope(state_mapping=mapping) as scope:
+                    y = self(x, training=True)
+                updated = [ops.stop_gradient(scope.get_current_value(v)) for v in state]
+            finally:
+                self._inside = False
+            return [*tree.flatten(y), *updated]
+
+        function = _shared(run, self._kind(inputs)) if _in_shareable_graph() else run
+        return keras.remat(function) if self.remat else function
+
+    def _kind(self, inputs: Any) -> str:
+        """What blocks have in common that compute the same from the same values."""
+        shapes = tree.map_structure(lambda x: tuple(x.shape), inputs)
+        own = self.get_config()
+        del own["name"]
+        trainable = [variable.trainable for variable in self.variables]
+        dtypes = [str(x.dtype) for x in tree.flatten(inputs)]
+        parts = [type(self).__name__, own, _configs(self, shapes), trainable, shapes, dtypes]
+        return json.dumps(parts, default=str)
+
+
+def _configs(layer: Any, shape: Any) -> list[dict[str, Any]]:
+    """The configurations of the layers inside, which may be changed after the block is made."""
+    if not hasattr(layer, "inner_layers"):
+        return [layer.get_config()]
+    return [config for pair in layer.inner_layers(shape) for config in _configs(*pair)]
+
+
+def _in_shareable_graph() -> bool:
+    """Whether a graph of TensorFlow is being built, for one replica.
+
+    Replicas trace in threads of their own, and their synchronized statistics may not be computed
+    in a function.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly() and tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+
+def _shared(run: Callable[..., list[Any]], kind: str) -> Callable[..., list[Any]]:
+    """The function of this kind in the current graph of TensorFlow, at first that of `run`.
+
+    Inlined, it would be optimized and compiled once a call.
+    """
+    import tensorflow as tf
+
+    graph = tf.compat.v1.get_default_graph()
+    functions = graph.get_collection_ref("keras_mtnet_functions")  # of one dict
+    if not functions:
+        functions.append({})
+    if kind not in functions[0]:
+        functions[0][kind] = tf.function(
+            run, autograph=False, experimental_attributes={"_noinline": True}
+        )
+    return functions[0][kind]
