@@ -84,8 +84,8 @@ _NAMES = {
     "surgery": ("fuse", "to_mtconv"),
 }
 _MODULES = (
-    *("callbacks", "data", "layers", "models", "optimizers", "presets", "training", "video"),
-    "weights",
+    *("callbacks", "data", "explain", "layers", "models", "optimizers", "presets", "training"),
+    *("video", "weights"),
 )
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

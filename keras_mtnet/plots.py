@@ -1,4 +1,4 @@
-"""Pictures: learning curves, schedule, confusion matrix, clip strip, prediction.
+"""Pictures: learning curves, schedule, confusion matrix, clips, what a network sees in them.
 
 Each function writes one to a path, whose ending chooses the format. They need matplotlib, the extra
 `keras-mtnet[plots]`, and raise ImportError without it.
@@ -45,6 +45,12 @@ _LONGEST_NAME = 40
 def available() -> bool:
     """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
+
+
+def check_available() -> None:
+    """Raises ImportError without matplotlib."""
+    if not available():
+        raise ImportError('Pictures need matplotlib. Run: pip install "keras-mtnet[plots]"')
 
 
 def learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
@@ -136,11 +142,16 @@ def confusion_matrix(
 
 
 def clip_strip(
-    frames: np.ndarray, kept: Sequence[int], path: str | os.PathLike, title: str = ""
+    frames: np.ndarray,
+    kept: Sequence[int],
+    path: str | os.PathLike,
+    title: str = "",
+    fade: bool = True,
 ) -> None:
     """Draws the frames of a clip, uint8 RGB `(T, H, W, 3)`, side by side and marks those of `kept`.
 
-    `kept` are their indices, e.g. of those that `TripletCosineSelection` keeps.
+    `kept` are their indices, e.g. of those that `TripletCosineSelection` keeps. `fade` pales the
+    others.
     """
     columns = min(len(frames), 8)
     lines, cell = -(-len(frames) // columns), 1.35
@@ -154,7 +165,7 @@ def clip_strip(
             axes.set_axis_on()
             axes.imshow(
                 frame,
-                alpha=1.0 if marked else 0.45,
+                alpha=1.0 if marked or not fade else 0.45,
                 interpolation="nearest" if frame.shape[0] < 128 else "antialiased",
             )
             axes.set(xticks=[], yticks=[])
@@ -164,6 +175,69 @@ def clip_strip(
             axes.set_xlabel(str(index), fontsize=8, color=color, fontweight=weight)
         if title:
             _title(figure, title)
+
+
+def kept_frames(kept: Sequence[Any], frames: int, path: str | os.PathLike) -> None:
+    """Draws how many of the selections of each stage keep each of the `frames` frames of a clip.
+
+    `kept` is what `keras_mtnet.explain.kept_frames` returns.
+    """
+    rows: dict[str, list[np.ndarray]] = {}
+    for each in kept:
+        rows.setdefault(each.stage, []).append(np.isin(np.arange(frames), each.frames))
+    shares = np.array([np.mean(each, axis=0) for each in rows.values()])
+    with _picture(path, 1.6 + 0.4 * frames, 1.3 + 0.4 * len(rows)) as figure:
+        axes = figure.subplots()
+        colors = _color_map("kept", ("#f1f3f5", _TEST))
+        axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="auto")
+        axes.set_yticks(range(len(rows)), map(_shown, rows))
+        axes.set_xticks(np.arange(0, frames, max(1, frames // 16)))
+        axes.set_xticks(np.arange(1, frames) - 0.5, minor=True)
+        axes.set_yticks(np.arange(1, len(rows)) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="both", length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("frame of the clip")
+        _title(figure, "Which frames stay: share of the stage")
+
+
+def branch_energies(energies: Sequence[Any], path: str | os.PathLike) -> None:
+    """Draws the energy of local and prolonged branches over the clip, a panel for each stage.
+
+    `energies` is what `keras_mtnet.explain.branch_energy` returns.
+    """
+    with _picture(path, max(2.6 * len(energies), 4), 3) as figure:
+        grid = figure.subplots(1, len(energies), squeeze=False)[0]
+        for axes, stage in zip(grid, energies, strict=True):
+            lines = (
+                (stage.local_frames, stage.local, _TRAIN, "local"),
+                (stage.prolonged_frames, stage.prolonged, _TEST, "prolonged"),
+            )
+            for frames, energy, color, label in lines:
+                axes.plot(frames, energy, color=color, marker="o", markersize=3.5, label=label)
+            axes.set_title(f"{_shown(stage.stage)}: {stage.share:.0%} prolonged", fontsize=9)
+            axes.set_xlabel("frame of the clip")
+            axes.set_ylim(bottom=0)
+            _lines_behind(axes)
+        grid[0].set_ylabel("energy of a channel")
+        grid[0].legend(frameon=False)
+
+
+def animation(frames: np.ndarray, path: str | os.PathLike, milliseconds: float = 110) -> None:
+    """Writes frames, uint8 RGB `(T, H, W, 3)`, as a GIF that plays without end."""
+    check_available()
+    from PIL import Image  # comes with matplotlib
+
+    # One palette for all frames, without dithering: what does not move is then stored once.
+    spread = frames[np.linspace(0, len(frames) - 1, min(4, len(frames))).astype(int)]
+    palette = Image.fromarray(np.concatenate(spread)).quantize(160, dither=Image.Dither.NONE)
+    first, *others = (
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    )
+    with write_beside(path) as beside:
+        options = {"duration": max(20, round(milliseconds)), "loop": 0}
+        first.save(beside, "GIF", save_all=True, append_images=others, **options)
 
 
 def prediction(
@@ -199,8 +273,7 @@ def prediction(
 @contextlib.contextmanager
 def _picture(path: str | os.PathLike, width: float, height: float) -> Iterator[Any]:
     """A figure of so many inches, without a display and pyplot's global state, then its file."""
-    if not available():
-        raise ImportError('Pictures need matplotlib. Run: pip install "keras-mtnet[plots]"')
+    check_available()
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -212,6 +285,12 @@ def _picture(path: str | os.PathLike, width: float, height: float) -> Iterator[A
         with write_beside(path) as beside:
             kind = Path(path).suffix[1:] or "png"
             figure.savefig(beside, dpi=150, facecolor="white", format=kind)
+
+
+def _color_map(name: str, colors: Sequence[str]) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(name, colors)
 
 
 def _lines_behind(axes: Any) -> None:

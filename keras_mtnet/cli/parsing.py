@@ -146,11 +146,21 @@ def add_views(parser: Any) -> None:
         default="probabilities",
         help="what the mean over views is taken of (default: %(default)s)",
     )
+    add_clip_flags(views)
+
+
+def add_clip_flags(parser: Any) -> None:
+    """Flags that say which clips a network takes."""
     for name in _CLIP_FLAGS:
-        add_setting(views, name, default=None, otherwise="default: the network's")
+        add_setting(parser, name, default=None, otherwise="default: the network's")
+
+
+def clip_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of functions that `add_clip_flags` made flags of."""
+    return {name: getattr(arguments, name) for name in _CLIP_FLAGS}
 
 
 def view_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `predict_video` and `evaluate_views` that `add_views` made flags of."""
-    names = ("num_clips", "num_crops", "batch_size", "averaging", *_CLIP_FLAGS)
-    return {name: getattr(arguments, name) for name in names}
+    names = ("num_clips", "num_crops", "batch_size", "averaging")
+    return {name: getattr(arguments, name) for name in names} | clip_options(arguments)

@@ -87,6 +87,7 @@ def main(path):
     pixels = np.arange(12, dtype="uint8").reshape(1, 1, 2, 2, 3)
     normalized = layers.ClipNormalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bgr")(pixels)
     results["normalized"] = normalized
+    results["grad_cam"] = mt.explain.grad_cam(network("gru"), clip((1, 8, 12, 12, 3))[0], 1)
     np.savez(path, **{k: keras.ops.convert_to_numpy(v) for k, v in results.items()})
 
 

@@ -1,0 +1,44 @@
+"""`explain`: what a network sees in a video."""
+
+import argparse
+from typing import Any
+
+from keras_mtnet.cli.networks import load_network
+from keras_mtnet.cli.parsing import add_clip_flags, add_command, add_model, clip_options
+from keras_mtnet.cli.terminal import quiet_imports
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the command."""
+    parser = add_command(
+        commands, "explain", _explain, "show where a network looks in a video, and what it keeps"
+    )
+    parser.add_argument("video", metavar="VIDEO", help="video file, or folder of pictures")
+    add_model(parser)
+    parser.add_argument("--output", required=True, metavar="DIR", help="new folder (required)")
+    parser.add_argument(
+        "--label", metavar="NAME", help="class to explain (default: the best for the video)"
+    )
+    parser.add_argument(
+        "--layer", metavar="NAME", help="layer to look at, as stage3_block1 (default: the last)"
+    )
+    add_clip_flags(parser.add_argument_group("clip"))
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet import plots
+        from keras_mtnet.explain import branches, explain_video
+        from keras_mtnet.files import check_new_folder
+    check_new_folder(arguments.output, "an explanation")
+    plots.check_available()
+    names = ("label", "layer")
+    options = {name: getattr(arguments, name) for name in names} | clip_options(arguments)
+    found = explain_video(load_network(arguments), arguments.video, **options)
+    for name, score in found.best:
+        print(f"  {score:.4f}  {name}")
+    if found.kept:
+        print(f"{found.kept[0].layer} keeps frames {', '.join(map(str, found.first_kept))}")
+    if found.energies:
+        print(branches.table(found.energies))
+    print(f"What speaks for {found.label} is in {found.write(arguments.output)}")
