@@ -8,19 +8,16 @@ first frame selection keeps are framed and marked below it, and the bars are its
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 import keras_mtnet as mt
+from keras_mtnet import plots
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent / "examples"))
-from demo import kept_frames  # noqa: E402
 
 INK, QUIET, KEPT, BAR = "#22272e", "#8b949e", "#d1495b", "#9db4d0"
 CLASSES = ("Spin", "DriftFast", "Fall", "SwaySlow")
@@ -72,14 +69,8 @@ def draw(cards_of, path: Path, milliseconds: int = 110) -> None:
         for card in cards:
             card.show(frame)
         canvas.draw()
-        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
-    # One palette for all frames, without dithering: what does not move is then stored once.
-    sheet = Image.new("RGB", (frames[0].width, frames[0].height * 4))
-    for i, frame in enumerate(frames[:: len(frames) // 4][:4]):
-        sheet.paste(frame, (0, i * frame.height))
-    palette = sheet.quantize(160, dither=Image.Dither.NONE)
-    first, *others = (f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames)
-    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0)
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    plots.animation(np.stack(frames), path, milliseconds)
 
 
 def main() -> None:
@@ -99,7 +90,8 @@ def main() -> None:
             clip = mt.data.read_clip(video.path, spec.frames, spec.stride, spec.size)
             best = mt.predict_video(model, video.path, top=3, num_clips=4, num_crops=1)
             x, y = 0.02 + 0.5 * (i % 2), 0.51 - 0.47 * (i // 2)
-            cards.append(Card(figure, x, y, clip, kept_frames(model, clip), best, name))
+            kept = mt.explain.kept_frames(model, clip)[0].frames
+            cards.append(Card(figure, x, y, clip, kept, best, name))
         return cards
 
     draw(cards_of, arguments.output)

@@ -70,7 +70,8 @@ def main() -> None:
     step(5, "Marking the frames that the first frame selection keeps")
     spec = model.clip_spec
     clip = mt.data.read_clip(video.path, spec.frames, spec.stride, spec.size)
-    plots.clip_strip(clip, kept_frames(model, clip), run / "kept_frames.png", title=video.name)
+    kept = mt.explain.kept_frames(model, clip)[0].frames
+    plots.clip_strip(clip, kept, run / "kept_frames.png", title=video.name)
     plots.prediction(clip, best, run / "prediction.png", title=video.name)
 
     step(6, "Exporting, and reading the export back with TensorFlow alone")
@@ -104,16 +105,6 @@ def log_to(path: Path) -> None:
     """
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), 2)
-
-
-def kept_frames(model: "keras.Model", clip: np.ndarray) -> list[int]:
-    """Numbers of the frames of a clip, uint8 `(T, H, W, 3)`, that the stem's selection keeps."""
-    import keras  # TensorFlow begins to log when it is imported
-
-    stem = keras.Model(model.input, model.get_layer("stem_relu").output)
-    features = stem.predict_on_batch(clip[None])
-    kept = model.get_layer("stem_selection").kept_frames(features)
-    return keras.ops.convert_to_numpy(kept)[0].tolist()
 
 
 def export_and_compare(model: "keras.Model", clip: np.ndarray, output: Path) -> float:
