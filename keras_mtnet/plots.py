@@ -151,16 +151,18 @@ def clip_strip(
     """Draws the frames of a clip, uint8 RGB `(T, H, W, 3)`, side by side and marks those of `kept`.
 
     `kept` are their indices, e.g. of those that `TripletCosineSelection` keeps. `fade` pales the
-    others.
+    others. Of long clips 16 frames are drawn, spread evenly.
     """
-    columns = min(len(frames), 8)
-    lines, cell = -(-len(frames) // columns), 1.35
+    shown = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 16)).round().astype(int))
+    columns = min(len(shown), 8)
+    lines, cell = -(-len(shown) // columns), 1.35
     height = lines * (cell * frames.shape[1] / frames.shape[2] + 0.16)
     with _picture(path, columns * cell, height + (0.35 if title else 0.05)) as figure:
         grid = figure.subplots(lines, columns, squeeze=False).flat
         for axes in grid:
             axes.set_axis_off()
-        for index, (axes, frame) in enumerate(zip(grid[:], frames, strict=False)):
+        for index, axes in zip(shown, grid[:], strict=False):
+            frame = frames[index]
             marked = index in set(kept)
             axes.set_axis_on()
             axes.imshow(

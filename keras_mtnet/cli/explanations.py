@@ -1,15 +1,23 @@
-"""`explain`: what a network sees in a video."""
+"""`explain` and `report`: what a network sees in a video, and all about a run."""
 
 import argparse
 from typing import Any
 
 from keras_mtnet.cli.networks import load_network
-from keras_mtnet.cli.parsing import add_clip_flags, add_command, add_model, clip_options
+from keras_mtnet.cli.parsing import (
+    add_clip_flags,
+    add_command,
+    add_model,
+    add_place,
+    add_views,
+    clip_options,
+    view_options,
+)
 from keras_mtnet.cli.terminal import quiet_imports
 
 
 def add_commands(commands: Any) -> None:
-    """Adds the command."""
+    """Adds the commands."""
     parser = add_command(
         commands, "explain", _explain, "show where a network looks in a video, and what it keeps"
     )
@@ -23,6 +31,20 @@ def add_commands(commands: Any) -> None:
         "--layer", metavar="NAME", help="layer to look at, as stage3_block1 (default: the last)"
     )
     add_clip_flags(parser.add_argument_group("clip"))
+
+    parser = add_command(
+        commands, "report", _report, "test a run and write all about it as one HTML page"
+    )
+    parser.add_argument("--run", required=True, metavar="DIR", help="finished run (required)")
+    parser.add_argument(
+        "--output", metavar="FILE", help="page to write (default: report.html in the run)"
+    )
+    parser.add_argument("--best", action="store_true", help="the weights of the best epoch")
+    parser.add_argument(
+        "--hardest", type=int, default=5, metavar="N", help="videos to show (default: %(default)s)"
+    )
+    add_place(parser)
+    add_views(parser)
 
 
 def _explain(arguments: argparse.Namespace) -> None:
@@ -42,3 +64,11 @@ def _explain(arguments: argparse.Namespace) -> None:
     if found.energies:
         print(branches.table(found.energies))
     print(f"What speaks for {found.label} is in {found.write(arguments.output)}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet.report import write_report
+    names = ("run", "output", "best", "hardest", "data", "root", "annotations", "split")
+    options = {name: getattr(arguments, name) for name in names} | view_options(arguments)
+    print(f"The report is in {write_report(**options)}")

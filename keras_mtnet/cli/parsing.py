@@ -130,6 +130,12 @@ def add_model(parser: Any) -> None:
     )
 
 
+def add_place(parser: Any) -> None:
+    """Flags that say where the videos of a test are."""
+    for name in ("data", "root", "annotations", "split"):
+        add_setting(parser, name, default=None, otherwise="default: as in training")
+
+
 def add_views(parser: Any) -> None:
     """Flags of `predict` and `evaluate`: which views are scored."""
     views = parser.add_argument_group("views")

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from keras_mtnet.models.video_model import VideoModel
 
 CHECKPOINTS = "checkpoints"
+# What a run, its report and the demo leave in a run's folder.
+_FILES = (
+    *("config.json", "history.csv", "curves.png", "logs", CHECKPOINTS, "model.keras"),
+    *("best.weights.h5", "missing.txt", "unreadable.txt", "report.html"),
+    *("confusion.png", "kept_frames.png", "prediction.png"),
+)
 # Settings that may change where a run continues: they say where things are, not what is computed.
 _FREE = (
     *("root", "annotations", "output", "wandb"),
@@ -55,7 +61,28 @@ def load_run(path: str | os.PathLike, best: bool = False) -> tuple["VideoModel",
 
 def stored_recipe(path: str | os.PathLike) -> Recipe:
     """The recipe of the run in a folder, with everything that was filled in."""
-    return Recipe.from_json(json.dumps(_config(path)["recipe"]))
+    return Recipe.from_json(json.dumps(read_config(path)["recipe"]))
+
+
+def read_config(path: str | os.PathLike) -> dict[str, Any]:
+    """What `start_folder` wrote of the run in a folder.
+
+    Raises:
+        ValueError: if something else stands there.
+    """
+    file = Path(path) / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if {"recipe", "class_names", "videos", "versions"} <= set(config):
+            return config
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} is not the description of a run: {error}") from error
+    raise ValueError(f"{file} is not the description of a run.")
+
+
+def foreign_files(path: str | os.PathLike) -> list[str]:
+    """Names of what lies in the folder of a run and is no part of one."""
+    return sorted(each.name for each in Path(path).iterdir() if each.name not in _FILES)
 
 
 def check_output(recipe: Recipe, resume: bool) -> bool:
@@ -105,7 +132,7 @@ def about_run(recipe: Recipe, training: "Videos", validation: "Videos") -> dict[
 
 def check_same_run(recipe: Recipe, training: "Videos", validation: "Videos") -> None:
     """Raises ValueError, naming the differences, unless a run continues as it began."""
-    config = _config(recipe.output)
+    config = read_config(recipe.output)
     before, now = config["recipe"], json.loads(recipe.to_json())
     names = [name for name in now if name not in _FREE and before.get(name) != now[name]]
     differences = [f"{name} was {before.get(name)} and is {now[name]}" for name in names]
@@ -126,10 +153,6 @@ def check_same_run(recipe: Recipe, training: "Videos", validation: "Videos") -> 
             f"The run in {recipe.output} cannot continue: {'; '.join(differences)}. "
             "Resume it as it began, or name a new folder."
         )
-
-
-def _config(path: str | os.PathLike) -> dict[str, Any]:
-    return json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
 
 
 def _about(videos: "Videos") -> dict[str, Any]:
