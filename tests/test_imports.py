@@ -20,7 +20,7 @@ LEVELS = (
     ("models",),
     ("convert", "costs", "surgery"),
     ("callbacks", "evaluation", "explain", "inference", "optimizers", "plots", "scoring"),
-    ("export", "report", "training"),
+    ("app", "export", "report", "training"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,4 +1,4 @@
-"""`explain` and `report`: what a network sees in a video, and all about a run."""
+"""`explain`, `report` and `app`: what a network sees, for the one who asks and for visitors."""
 
 import argparse
 from typing import Any
@@ -46,6 +46,16 @@ def add_commands(commands: Any) -> None:
     add_place(parser)
     add_views(parser)
 
+    parser = add_command(commands, "app", _app, "serve a page on which people try a network")
+    add_model(parser)
+    for name, kind, default, help in (
+        ("host", str, "127.0.0.1", "address to listen at"),
+        ("port", int, 7860, "of the address; 0 takes the first free one from 7860 on"),
+        ("megabytes", float, 100.0, "largest upload"),
+    ):
+        help = f"{help} (default: {default})"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="X", help=help)
+
 
 def _explain(arguments: argparse.Namespace) -> None:
     with quiet_imports():
@@ -72,3 +82,10 @@ def _report(arguments: argparse.Namespace) -> None:
     names = ("run", "output", "best", "hardest", "data", "root", "annotations", "split")
     options = {name: getattr(arguments, name) for name in names} | view_options(arguments)
     print(f"The report is in {write_report(**options)}")
+
+
+def _app(arguments: argparse.Namespace) -> None:
+    with quiet_imports():
+        from keras_mtnet.app import run_app
+    names = ("host", "port", "megabytes")
+    run_app(load_network(arguments), **{name: getattr(arguments, name) for name in names})

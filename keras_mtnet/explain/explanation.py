@@ -50,8 +50,8 @@ class Explanation:
 
     @property
     def first_kept(self) -> tuple[int, ...]:
-        """The frames that the first frame selection keeps; all where there is none."""
-        return self.kept[0].frames if self.kept else tuple(range(len(self.frames)))
+        """The frames that the first frame selection keeps; none where there is none."""
+        return self.kept[0].frames if self.kept else ()
 
     def strip(self, path: str | os.PathLike) -> None:
         """Draws the clip side by side, with its saliency and marks at the kept frames."""
@@ -158,15 +158,14 @@ def explain_video(
     best = predict_video(
         model, source, top, num_clips=1, num_crops=1, activation=activation, **given
     )
-    name = os.path.basename(source) if isinstance(source, str | os.PathLike) else "video"
     clip = ClipReader(spec).views(source)[0]
     shown = ClipReader(dataclasses.replace(spec, size=_shown(spec.size))).views(source)[0]
     if number is None:
         number = _number(best[0][0], spec.class_names)
     with open_video(source, fps=spec.fps) as video:
-        rate = (video.fps or 25.0) / (spec.stride or 1)
+        name, rate = video.name, (video.fps or 25.0) / (spec.stride or 1)
     return Explanation(
-        name=name,
+        name=os.path.basename(name),
         best=best,
         label=str(number) if spec.class_names is None else spec.class_names[number],
         frames=shown,
