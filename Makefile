@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip's warnings are shown where it fails.
 QUIETLY = 2> $(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
 
-.PHONY: demo test lint tables clean
+.PHONY: demo test lint tables docs clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py --output runs/demo
@@ -25,6 +25,10 @@ lint: $(VENV)/installed
 tables: $(VENV)/installed
 	$(BIN)/python benchmarks/paper_tables.py
 
+# The documentation site, in site/; open site/index.html. The tests build it, too.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
+
 # Editable, so that the tests and the demo run the files you see.
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
@@ -34,4 +38,4 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) runs build site *.egg-info
