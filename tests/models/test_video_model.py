@@ -137,3 +137,21 @@ def test_the_training_step_is_traced_once(model, monkeypatch):
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
     model.fit(np.zeros((4, 2, 8, 8, 3), "uint8"), np.zeros(4), batch_size=2, verbose=0)
     assert len(traced) == 1 and int(model.optimizer.iterations) == 2
+
+
+def test_the_training_step_is_not_rewritten_and_other_graphs_are(model):
+    """TensorFlow's graph optimizer is off for the step alone, and stays as the user set it."""
+
+    def is_off():
+        return tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            outside.append(is_off())
+
+    inside, outside = [], []
+    step = model.train_step
+    model.train_step = lambda *args: inside.append(is_off()) or step(*args)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(np.zeros((2, 2, 8, 8, 3), "uint8"), np.zeros(2), verbose=0, callbacks=[Watch()])
+    assert inside == [True] and outside == [False]

@@ -114,7 +114,7 @@ def test_a_finished_run_is_left_alone(runs, caplog):
     whole, _ = runs
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*")}
     recipe = Recipe(root=str(whole.parent / "videos"), output=str(whole), **SETTINGS)
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     train(recipe, resume=True)
     assert "finished already" in caplog.text
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*")} == before

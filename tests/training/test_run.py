@@ -143,7 +143,7 @@ def test_weights_of_another_class_count(run, drawn, tmp_path, caplog):
         ratio=1,
         **TINY,
     )
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     train(recipe)
     assert "Re-initialized: predictions" in caplog.text
     (source, _), (model, _) = load_run(run, best=True), load_run(tmp_path / "run")
@@ -294,7 +294,7 @@ def test_missing_videos_are_counted_and_listed(drawn, tmp_path, caplog):
         ratio=1,
         **TINY,
     )
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     run = train(recipe)
     assert (run / "missing.txt").read_text() == "Fall/gone1.avi\nFall/gone2.avi\n"
     assert "2 listed videos are missing, e.g. Fall/gone1.avi, Fall/gone2.avi" in caplog.text
@@ -322,14 +322,14 @@ def test_mixed_clips_train_on_soft_labels(drawn, tmp_path):
 
 def test_multigrid_traces_every_shape_once(drawn, tmp_path, monkeypatch):
     """A run through all of its shapes ends in the plain one, with a network of that shape."""
-    traced, call = [], MTBlock.call
+    traced, convolve = [], MTBlock._convolve
 
-    def watched(self, x, training=None):
+    def watched(self, x, affines, training):
         if training:
             traced.append(tuple(x.shape))
-        return call(self, x, training=training)
+        return convolve(self, x, affines, training)
 
-    monkeypatch.setattr(MTBlock, "call", watched)
+    monkeypatch.setattr(MTBlock, "_convolve", watched)
     settings = {**TINY, "size": 32, "batch_size": 2, "epochs": 8, "ratio": 1}
     recipe = Recipe(
         root=class_folders(drawn, tmp_path / "videos", ["Fall", "Rise"]),
