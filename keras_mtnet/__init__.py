@@ -16,7 +16,13 @@ if TYPE_CHECKING:  # what editors complete and type checkers see
     from keras_mtnet.convert import convert_weights
     from keras_mtnet.costs import count_costs
     from keras_mtnet.export import export_savedmodel
-    from keras_mtnet.inference import evaluate_views, predict_video
+    from keras_mtnet.inference import (
+        annotate_video,
+        evaluate_views,
+        predict_camera,
+        predict_timeline,
+        predict_video,
+    )
     from keras_mtnet.models import *
     from keras_mtnet.presets import list_presets
     from keras_mtnet.surgery import fuse, to_mtconv
@@ -33,7 +39,13 @@ _NAMES = {
     "convert": ("convert_weights",),
     "costs": ("count_costs",),
     "export": ("export_savedmodel",),
-    "inference": ("evaluate_views", "predict_video"),
+    "inference": (
+        "annotate_video",
+        "evaluate_views",
+        "predict_camera",
+        "predict_timeline",
+        "predict_video",
+    ),
     "models": (
         "BLVNetTAM50",
         "I3D",

@@ -272,6 +272,32 @@ def prediction(
         axes.spines[:].set_visible(False)
 
 
+def timeline(
+    bounds: np.ndarray,
+    scores: np.ndarray,
+    class_names: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "",
+) -> None:
+    """Draws the scores of a video over time, of the six classes that reach the highest.
+
+    `bounds` `(windows + 1,)` are seconds, `scores` `(windows, classes)` lie in [0, 1].
+    """
+    best = np.argsort(-scores.max(axis=0), kind="stable")[:6]
+    unit, seconds = ("min", 60) if bounds[-1] > 180 else ("s", 1)
+    with _picture(path, 9, 0.5 * len(best) + 1.1) as figure:
+        rows = figure.subplots(len(best), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, label in zip(rows, best, strict=True):
+            axes.stairs(scores[:, label], bounds / seconds, fill=True, color=_TRAIN)
+            axes.set(ylim=(0, 1), yticks=[], xlim=(bounds[0] / seconds, bounds[-1] / seconds))
+            text = _shown(class_names[label])
+            axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9)
+            axes.tick_params(length=0, labelbottom=axes is rows[-1])
+        rows[-1].set_xlabel(unit)
+        if title:
+            _title(figure, title)
+
+
 @contextlib.contextmanager
 def _picture(path: str | os.PathLike, width: float, height: float) -> Iterator[Any]:
     """A figure of so many inches, without a display and pyplot's global state, then its file."""

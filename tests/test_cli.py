@@ -1,12 +1,17 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+from PIL import Image
+from range_server import serve
+from streams import sending
 
 from keras_mtnet import cli
 
@@ -192,6 +197,81 @@ def test_predict(trained, drawn, capfd, tmp_path):
     assert first["video"] == str(text) and first["error"] in err
     assert len(second["predictions"]) == 5
     assert err.count("\n") == 1
+
+
+def test_predict_a_folder(trained, drawn, capfd, tmp_path):
+    """A line for each video, those further down as well; a bad one does not stop the others."""
+    views = ("--num_clips", 1, "--num_crops", 1, "--top", 2)
+    for number, video in enumerate(sorted((drawn / "Fall").iterdir())[:2]):
+        (tmp_path / f"{number}").mkdir()
+        shutil.copy(video, tmp_path / f"{number}" / video.name)
+    (tmp_path / "0" / "a.mp4").write_text("not a video")
+    (tmp_path / "0" / "notes.txt").write_text("passed over")
+    (tmp_path / "empty").mkdir()
+    status, out, err = run(capfd, "predict", "--run", trained, tmp_path, tmp_path / "empty", *views)
+    lines = out.splitlines()
+    assert status == 1 and len(lines) == 3 and err.count("\n") == 1
+    assert lines[0].startswith(f"{tmp_path}/0/a.mp4: error: ") and "empty" in err
+    assert all(re.search(r": \w+ 0\.\d{4}, \w+ 0\.\d{4}$", line) for line in lines[1:])
+    pictures = tmp_path / "pictures"  # a folder of pictures is one video
+    pictures.mkdir()
+    for i in range(20):
+        Image.new("RGB", (48, 32), (10 * i, 0, 0)).save(pictures / f"{i}.png")
+    status, out, _ = run(capfd, "predict", "--run", trained, pictures, *views)
+    assert status == 0 and out.splitlines()[0] == str(pictures) and len(out.splitlines()) == 3
+
+
+def test_predict_an_address(trained, drawn, capfd):
+    video = sorted((drawn / "Fall").iterdir())[0]
+    with serve(video.parent) as (url, _):
+        places = (f"{url}/{video.name}", f"{url}/gone.mp4")
+        status, out, err = run(capfd, "predict", "--run", trained, *places, "--num_clips", 1)
+    assert status == 1 and out.splitlines()[0] == places[0] and len(out.splitlines()) == 6
+    assert f"{places[1]}: the server answers 404" in err
+
+
+def test_predict_over_time(trained, drawn, capfd, tmp_path):
+    video = next((drawn / "Fall").glob("*.mp4"))
+    files = [tmp_path / f"a.{kind}" for kind in ("csv", "srt", "png")]
+    outputs = [word for file in files for word in ("--output", file)]
+    flags = ("--timeline", "--step", 0.5, "--threshold", 0, *outputs)
+    copy = ("--annotate", tmp_path / "a.mp4")
+    status, out, err = run(capfd, "predict", "--run", trained, video, *flags, *copy)
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"  0:00:00\.00 - 0:00:\d\d\.\d\d  [01]\.\d{4}  \w+", out.splitlines()[1])
+    assert all(file.stat().st_size for file in (*files, tmp_path / "a.mp4"))
+    status, out, _ = run(capfd, "predict", "--run", trained, video, *flags, "--json")
+    (found,) = json.loads(out)
+    rows = files[0].read_text().splitlines()
+    assert len(found["segments"]) == len(rows) - 1 and rows[0] == "start,end,label,score"
+    status, out, err = run(capfd, "predict", "--run", trained, video, "--timeline", "--step", 60)
+    assert status == 1 and out == "" and f"{video}: it lasts 1" in err
+
+
+def test_predict_a_camera(trained, capfd):
+    frames = np.random.default_rng(0).integers(0, 256, (40, 32, 48, 3)).astype("uint8")
+    with sending(frames) as address:
+        status, out, err = run(capfd, "predict", "--run", trained, "--camera", address, "--top", 2)
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r" +\d\.\d\d s  \w+ 0\.\d{4}, \w+ 0\.\d{4}", out.splitlines()[-1])
+    assert float(out.splitlines()[-1].split()[0]) == pytest.approx(39 / 25)
+
+
+def test_predict_refuses_flags_that_do_not_go_together(trained, drawn, capfd):
+    for message, flags in (
+        ("name videos, or a --camera. Received: none", ()),
+        ("name videos, or a --camera. Received: both", ("a.mp4", "--camera", "0")),
+        (
+            "--annotate is for one video. Received: a.mp4 b.mp4",
+            ("a.mp4", "b.mp4", "--annotate", "c"),
+        ),
+        ("--picture is for one video", (drawn, "--picture", "a.png")),
+        ("--output is for one video. Received: a camera", ("--camera", "0", "--output", "a.csv")),
+        ("--output is of --timeline", ("a.mp4", "--output", "a.csv")),
+        ("--output x.png", ("a.mp4", "--timeline", "--picture", "a.png")),
+    ):
+        status, out, err = run(capfd, "predict", "--run", trained, *flags)
+        assert (status, out, err.count("\n")) == (1, "", 1) and message in err
 
 
 def test_export(trained, capfd, tmp_path):

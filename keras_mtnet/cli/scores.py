@@ -1,9 +1,8 @@
-"""`evaluate` and `predict`: scores of videos."""
+"""`evaluate`: a test on labeled videos."""
 
 import argparse
 import contextlib
 import json
-import os
 from typing import Any
 
 from keras_mtnet.cli.networks import load_network
@@ -12,7 +11,7 @@ from keras_mtnet.cli.terminal import quiet_imports
 
 
 def add_commands(commands: Any) -> None:
-    """Adds both commands."""
+    """Adds the command."""
     parser = add_command(commands, "evaluate", _evaluate, "test a network on labeled videos")
     add_model(parser)
     for name in ("data", "root", "annotations", "split"):
@@ -56,18 +55,6 @@ def add_commands(commands: Any) -> None:
         help="split the CPU into N devices, to try --strategy mirrored without GPUs",
     )
 
-    parser = add_command(commands, "predict", _predict, "classify videos")
-    parser.add_argument(
-        "videos", nargs="+", metavar="VIDEO", help="video file, or folder of pictures"
-    )
-    add_model(parser)
-    parser.add_argument(
-        "--top", type=int, default=5, metavar="N", help="classes to name (default: %(default)s)"
-    )
-    add_views(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON only")
-    parser.add_argument("--picture", metavar="FILE", help="draw frames and scores, of one video")
-
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     with quiet_imports():
@@ -104,35 +91,3 @@ def _distributed(arguments: argparse.Namespace) -> Any:
     from keras_mtnet.training.devices import make_strategy
 
     return make_strategy(arguments.strategy, arguments.batch_size, arguments.logical_cpus).scope()
-
-
-def _predict(arguments: argparse.Namespace) -> None:
-    with quiet_imports():
-        from keras_mtnet import plots
-        from keras_mtnet.clip_spec import ClipSpec
-        from keras_mtnet.data.clip_reader import ClipReader
-        from keras_mtnet.inference import predict_video
-        from keras_mtnet.video import VideoError
-    if arguments.picture and len(arguments.videos) > 1:
-        raise ValueError(f"--picture shows one video. Received: {len(arguments.videos)} videos")
-    model, options = load_network(arguments), view_options(arguments)
-    results: list[dict[str, Any]] = []
-    for path in arguments.videos:
-        try:
-            best = predict_video(model, path, top=arguments.top, **options)
-        except VideoError as error:
-            results.append({"video": path, "error": error.reason})
-            continue
-        results.append({"video": path, "predictions": [{"label": n, "score": s} for n, s in best]})
-        if not arguments.json:
-            lines = [path, *(f"  {score:.4f}  {name}" for name, score in best)]
-            print("\n".join(lines), flush=True)
-        if arguments.picture:
-            spec = ClipSpec(frames=6, size=192, sampling="uniform")
-            shown = ClipReader(spec).views(path)[0]
-            plots.prediction(shown, best, arguments.picture, title=os.path.basename(path))
-    if arguments.json:
-        print(json.dumps(results, indent=2))
-    failed = [f"{each['video']}: {each['error']}" for each in results if "error" in each]
-    if failed:
-        raise ValueError("; ".join(failed))

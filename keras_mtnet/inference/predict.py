@@ -7,9 +7,12 @@ import keras
 
 from keras_mtnet.checks import check_counts
 from keras_mtnet.data.clip_reader import ClipReader
+from keras_mtnet.data.windows import check_length
 from keras_mtnet.inference.views import resolve_spec, score_video
 from keras_mtnet.models import decode_predictions
 from keras_mtnet.scoring import Scorer
+from keras_mtnet.video.download import local_video
+from keras_mtnet.video.opening import open_video
 
 
 def predict_video(
@@ -33,8 +36,9 @@ def predict_video(
     Args:
         model: from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to one output `(N, classes)`. Of one
             sigmoid, its value is the score of the second class.
-        source: path of a video file or of a folder of pictures, bytes of a file, or RGB frames:
-            uint8 `(T, H, W, 3)` or a list of arrays.
+        source: path of a video file or of a folder of pictures, an http or https address of a
+            file, bytes of one, or RGB frames: uint8 `(T, H, W, 3)`, a list or an iterator of
+            arrays. What an address holds, up to 1 GB, is kept in a temporary file meanwhile.
         top: how many classes to return.
         num_clips: clips spread uniformly over the video.
         num_crops: crops of each clip, spread along the longer side.
@@ -52,7 +56,7 @@ def predict_video(
         Pairs of name and score in [0, 1], best first.
 
     Raises:
-        VideoError: if the video cannot be read.
+        VideoError: if the video cannot be read, or has no more frames than one stride.
         ValueError: for a wrong argument, one that contradicts `model.clip_spec`, or one that is
             missing there and here.
 
@@ -72,5 +76,10 @@ def predict_video(
     if spec.class_names is not None:
         scorer.check_classes(spec.class_names)
     scorer.check_averaging(averaging)
-    scores = score_video(scorer, ClipReader(spec), source, num_clips, num_crops, averaging)
+    reader = ClipReader(spec)
+    with local_video(source) as local:
+        video = open_video(local, source if isinstance(local, str) else None, fps=spec.fps)
+        if spec.sampling != "uniform":
+            check_length(video.name, video.frame_count, spec.stride)
+        scores = score_video(scorer, reader, video, num_clips, num_crops, averaging)
     return decode_predictions(scores[None], top, spec.class_names)[0]

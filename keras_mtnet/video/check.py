@@ -71,9 +71,7 @@ def check_videos(
     if not os.path.isdir(root):
         raise FileNotFoundError(f"no such folder: {root!r}")
     check_counts(**given(workers=workers))
-    paths = sorted(_find_videos(root))
-    if not paths:
-        raise ValueError(f"there is no video in {root!r} (suffixes: {' '.join(VIDEO_SUFFIXES)})")
+    paths = find_videos(root)
     # Decoders give up Python's lock, so threads will do.
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         checks = pool.map(check_video, paths)
@@ -104,6 +102,19 @@ def check_video(path: str | os.PathLike) -> VideoCheck:
         return _check_pictures(path) if os.path.isdir(path) else _check_file(path)
     except VideoError as error:
         return VideoCheck(path, error=error.reason)
+
+
+def find_videos(root: str | os.PathLike) -> list[str]:
+    """Paths of the videos below a folder, sorted: files, and folders of pictures.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    root = os.fspath(root)
+    paths = sorted(_find_videos(root))
+    if not paths:
+        raise ValueError(f"there is no video in {root!r} (suffixes: {' '.join(VIDEO_SUFFIXES)})")
+    return paths
 
 
 def _find_videos(root: str) -> Iterator[str]:

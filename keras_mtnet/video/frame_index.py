@@ -93,6 +93,14 @@ class FrameIndex:
         times, _ = self._without_gaps(first, count)
         return first + np.searchsorted((times[1:] + times[:-1]) / 2 + 1e-9, seconds)
 
+    def end(self, first: int, count: int) -> float:
+        """When the last of `count` frames from `first` on has been shown, as long as the one before
+        it, or as usual ones where that is a gap."""
+        times = self.times[first : first + count]
+        steps = np.diff(times[-2:]) if count > 1 else np.zeros(1)
+        usual = self._without_gaps(first, count)[1]
+        return float(times[-1] + (steps[0] if steps[0] <= max(_GAP, 10 * usual) else usual))
+
     def _without_gaps(self, first: int, count: int) -> tuple[np.ndarray, float]:
         """Seconds since frame `first`, and how long a frame is usually shown.
 

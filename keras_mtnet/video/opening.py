@@ -3,7 +3,7 @@
 import numbers
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from keras_mtnet.video.read_cache import ReadCache
 from keras_mtnet.video.source import VideoError, VideoSource
 from keras_mtnet.video.video_file import VideoFile
 
+_MOST_BYTES = 2**31  # of frames that an iterator gives
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -29,7 +30,8 @@ def open_video(
 
     Args:
         source: path of a video file or of a folder of pictures, bytes of a file, frames as an
-            array uint8 `(T, H, W, 3)` or a list of arrays, or what `open_video` returned.
+            array uint8 `(T, H, W, 3)`, a list or an iterator of arrays, or what `open_video`
+            returned. Frames of an iterator are kept in memory, up to 2 GB.
         name: what messages call it.
         start: where the part to read begins, in seconds; None for the start of the video.
         end: where it ends, in seconds; None for the end of the video.
@@ -51,13 +53,15 @@ def open_video(
         return source
     part: dict[str, Any] = {"name": name, "start": start, "end": end, "fps": fps}
     if isinstance(source, str | os.PathLike):
-        if _ADDRESS.match(os.fspath(source)) and not os.path.exists(source):
+        if is_address(source):
             raise VideoError(name or source, "an address; download the file and give its path")
         if os.path.isdir(source):
             return FrameFolder(source, **part, cache=cache)
         return VideoFile(source, **part, cache=cache)
     if isinstance(source, bytes | bytearray | memoryview):
         return VideoFile(bytes(source), **part)
+    if isinstance(source, Iterator):
+        source = _collect(source)
     number = isinstance(source, numbers.Number | np.generic)
     if not number and (isinstance(source, Sequence) or hasattr(source, "__array__")):
         return ArrayVideo(source, **part)
@@ -66,6 +70,25 @@ def open_video(
         "A video must be the path of a file or of a folder of pictures, bytes, or RGB frames. "
         f"Received: {source!r:.99}{camera}"
     )
+
+
+def _collect(frames: Iterator[Any]) -> list[np.ndarray]:
+    kept, size = [], 0
+    for frame in frames:
+        kept.append(np.asarray(frame))
+        size += kept[-1].nbytes
+        if size > _MOST_BYTES:
+            raise ValueError(
+                f"The frames of an iterator must fit into {_MOST_BYTES / 2**30:g} GB; the first "
+                f"{len(kept)} do not. keras_mtnet.predict_timeline takes as many as there are."
+            )
+    return kept
+
+
+def is_address(source: Any) -> bool:
+    """Whether a source is the address of something on a network."""
+    is_text = isinstance(source, str | os.PathLike)
+    return is_text and bool(_ADDRESS.match(os.fspath(source))) and not os.path.exists(source)
 
 
 def read_frames(

@@ -131,23 +131,44 @@ class VideoSource(abc.ABC):
             except WrongIndexError as error:
                 self._correct(index, error)
 
-    def stream(self, size: int | tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-        """Yields all frames, RGB uint8 `(height, width, 3)`, of a `size` as for `read`.
+    def stream(
+        self,
+        size: int | tuple[int, int] | None = None,
+        boxes: Boxes | None = None,
+        frames: np.ndarray | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yields frames one by one, RGB uint8 `(height, width, 3)` or `(boxes, height, width, 3)`.
+
+        `size` and `boxes` are as for `read`, `frames` increasing numbers `(n,)`; all when None.
 
         Raises:
             EndsEarly: where damage comes to light; a stream begun anew ends before it.
             VideoError: if nothing can be read.
         """
         index = self.index
-        places = self._places(index, np.arange(self._count(index)))
+        numbers = np.arange(self._count(index)) if frames is None else np.asarray(frames, "int64")
+        places = self._places(index, numbers)
         wanted, repeats = np.unique(places, return_counts=True)
         try:
-            frames = self._convert(index, wanted, Converter(size))
-            for pixels, times in zip(frames, repeats, strict=True):
+            converted = self._convert(index, wanted, Converter(size, boxes))
+            for pixels, times in zip(converted, repeats, strict=True):
                 yield from [pixels] * times
         except WrongIndexError as error:
             self._correct(index, error)
             raise EndsEarly(self.name, str(error)) from error
+
+    def times(self, frames: np.ndarray | Sequence[int]) -> np.ndarray:
+        """When frames are shown, in seconds since the first one of the file: float64 `(n,)`."""
+        index = self.index
+        shown: np.ndarray = index.times[self._places(index, np.asarray(frames, "int64"))]
+        return shown
+
+    @property
+    def end(self) -> float:
+        """When the last frame has been shown, in seconds since the first one of the file."""
+        index = self.index
+        first, count = self._segment(index)
+        return index.end(first, count)
 
     @property
     @abc.abstractmethod

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import subprocess
@@ -7,11 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from range_server import serve
 from small_networks import ONE, stand_in, views_of
 
 from keras_mtnet import evaluate_views, predict_video
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data import VideoError, count_frames, read_frames
+from keras_mtnet.video import opening
 
 
 def test_best_classes_of_the_mean_over_views(tests):
@@ -70,11 +73,33 @@ def test_every_kind_of_source(tests, tmp_path):
     for source in (frames, list(frames)):  # RGB already when they are resized
         found = dict(predict_video(model, source, **options))
         assert found == pytest.approx(dict(expected), abs=0.02)
-    for address in ("http://127.0.0.1:9/v.mp4", "rtsp://camera/1"):
-        with pytest.raises(VideoError, match="address"):
-            predict_video(model, address, **options)
+    assert predict_video(model, iter(frames), **options) == predict_video(model, frames, **options)
+    with serve(Path(path).parent) as (url, _):
+        assert predict_video(model, f"{url}/{Path(path).name}", **options) == expected
+        with pytest.raises(VideoError, match=f"^{url}/gone.mp4: the server answers 404"):
+            predict_video(model, f"{url}/gone.mp4", **options)
+    with pytest.raises(VideoError, match="address"):
+        predict_video(model, "rtsp://camera/1", **options)
     with pytest.raises(ValueError, match="camera"):
         predict_video(model, 0, **options)
+
+
+def test_a_video_shorter_than_one_step():
+    """All frames of its clip would be the same one."""
+    frames = np.zeros((6, 32, 48, 3), "uint8")
+    assert predict_video(stand_in(), frames, stride=5)
+    for count, stride in ((5, 5), (1, 1)):
+        with pytest.raises(VideoError, match=f"{count} frames; from one frame of a clip to the ne"):
+            predict_video(stand_in(), frames[:count], stride=stride)
+    uniform = stand_in(spec=ClipSpec(sampling="uniform"))
+    assert predict_video(uniform, frames[:1])
+
+
+def test_an_iterator_that_does_not_fit_into_memory(monkeypatch):
+    monkeypatch.setattr(opening, "_MOST_BYTES", 2**16)
+    endless = itertools.repeat(np.zeros((32, 48, 3), "uint8"))
+    with pytest.raises(ValueError, match=r"the first 15 do not\. .*predict_timeline"):
+        predict_video(stand_in(), endless, stride=2)
 
 
 def test_without_names_labels_are_numbers(tests):

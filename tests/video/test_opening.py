@@ -54,7 +54,8 @@ def test_cameras_and_other_things_are_refused():
     for number in (0, -1, np.int64(0)):
         with pytest.raises(ValueError, match=r"Received: .*, a camera: pass its frames"):
             open_video(number)
-    for other in (None, iter(numbered(2)), object()):
+    assert open_video(iter(numbered(2))).frame_count == 2
+    for other in (None, {1}, object()):
         with pytest.raises(ValueError, match=r"or RGB frames\. Received: "):
             open_video(other)
     for name in ("", "zero\0byte.mp4", "long" * 999, "data:video/mp4;base64,AAAA"):
