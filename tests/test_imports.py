@@ -14,13 +14,13 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # From the bottom up. A room imports from the levels below its own and, without a circle, from
 # rooms beside it. Rooms of the lowest level import nothing but each other.
 LEVELS = (
-    ("checks", "clip_spec", "files", "presets"),
+    ("checks", "clip_spec", "files", "graphs", "presets"),
     ("layers", "video"),
     ("data", "weights"),
     ("models",),
     ("convert", "costs", "surgery"),
     ("callbacks", "evaluation", "explain", "inference", "optimizers", "plots", "scoring"),
-    ("app", "export", "report", "training"),
+    ("app", "benchmark", "export", "report", "training"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

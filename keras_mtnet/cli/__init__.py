@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from keras_mtnet.cli import explanations, networks, predictions, runs, scores, videos
+from keras_mtnet.cli import benchmark, explanations, networks, predictions, runs, scores, videos
 from keras_mtnet.cli.parsing import PROGRAM, Parser
 from keras_mtnet.cli.terminal import plain_logs, show_any_name
 
@@ -35,7 +35,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "shows the traceback of an error.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in (networks, runs, scores, predictions, explanations, videos):
+    for group in (networks, runs, scores, predictions, explanations, videos, benchmark):
         group.add_commands(commands)
     arguments, unknown = parser.parse_known_args(argv[1:])
     if unknown:

@@ -1,7 +1,7 @@
 """Convolutions of clips in the forms that are right everywhere and fastest.
 
 oneDNN, which TensorFlow computes with on CPUs, returns uninitialized memory for some gradients of
-kernels, and may end the process (`benchmarks/convolutions.py` finds these). No layer here uses
+kernels, and may end the process (`keras-mtnet benchmark --check` finds these). No layer here uses
 such a form.
 """
 

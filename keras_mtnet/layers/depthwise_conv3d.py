@@ -15,7 +15,7 @@ class DepthwiseConv3D(keras.layers.Layer):
     """Convolves every channel with a kernel of its own.
 
     `keras.layers.Conv3D(groups=channels)` is this operation too, but TensorFlow runs it on CPUs
-    only through XLA, some seventy times slower (`benchmarks/convolutions.py`). Here each frame of
+    only through XLA, some seventy times slower. Here each frame of
     the kernel is a depthwise 2-D convolution of shifted frames, and their sum is the result; a
     kernel of one pixel convolves rows of frames at once.
 

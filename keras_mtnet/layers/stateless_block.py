@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops, tree
 
+from keras_mtnet import graphs
+
 if TYPE_CHECKING:  # a plain mixin when it runs
     from keras.layers import Layer as _Base
 else:
@@ -31,7 +33,7 @@ class StatelessBlock(_Base):
 
     def _is_function(self, training: bool | None) -> bool:
         """Whether `call` should hand over to `_call_function`."""
-        return bool(training and not self._inside and (self.remat or _in_shareable_graph()))
+        return bool(training and not self._inside and (self.remat or graphs.is_shareable()))
 
     def _call_function(self, inputs: Any) -> Any:
         """The result of the layer in training, computed by a function."""
@@ -64,7 +66,7 @@ class StatelessBlock(_Base):
                 self._inside = False
             return [*tree.flatten(y), *updated]
 
-        function = _shared(run, self._kind(inputs)) if _in_shareable_graph() else run
+        function = graphs.shared(run, self._kind(inputs)) if graphs.is_shareable() else run
         return keras.remat(function) if self.remat else function
 
     def _kind(self, inputs: Any) -> str:
@@ -83,34 +85,3 @@ def _configs(layer: Any, shape: Any) -> list[dict[str, Any]]:
     if not hasattr(layer, "inner_layers"):
         return [layer.get_config()]
     return [config for pair in layer.inner_layers(shape) for config in _configs(*pair)]
-
-
-def _in_shareable_graph() -> bool:
-    """Whether a graph of TensorFlow is being built, for one replica.
-
-    Replicas trace in threads of their own, and their synchronized statistics may not be computed
-    in a function.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.executing_eagerly() and tf.distribute.get_strategy().num_replicas_in_sync == 1
-
-
-def _shared(run: Callable[..., list[Any]], kind: str) -> Callable[..., list[Any]]:
-    """The function of this kind in the current graph of TensorFlow, at first that of `run`.
-
-    Inlined, it would be optimized and compiled once a call.
-    """
-    import tensorflow as tf
-
-    graph = tf.compat.v1.get_default_graph()
-    functions = graph.get_collection_ref("keras_mtnet_functions")  # of one dict
-    if not functions:
-        functions.append({})
-    if kind not in functions[0]:
-        functions[0][kind] = tf.function(
-            run, autograph=False, experimental_attributes={"_noinline": True}
-        )
-    return functions[0][kind]

@@ -1,9 +1,8 @@
 """The class of every network here: a functional `keras.Model` that knows its clips."""
 
-import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_mtnet import graphs
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.layers.clip_normalization import ClipNormalization
 
@@ -77,7 +77,7 @@ class VideoModel(keras.Model):
                 self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
         if tensorflow and self.train_function is not made:
-            self.train_function = _not_optimized(self.train_function)
+            self.train_function = graphs.as_traced(self.train_function)
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         """As Keras' own, but nothing of it happens before its batch is there.
@@ -115,31 +115,6 @@ class VideoModel(keras.Model):
         layer = _normalization(self)
         if layer is not None:
             layer.check_range(x)
-
-
-def _not_optimized(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A training step whose graph TensorFlow does not rewrite before its first run on CPUs.
-
-    For MTNetM that takes as long as all other preparations, and steps are not faster afterwards:
-    the layers here are written in the operations that they shall run. On GPUs it chooses the
-    order of axes.
-    """
-    import tensorflow as tf
-
-    if tf.config.list_logical_devices("GPU"):
-        return step
-
-    @functools.wraps(step)
-    def run(iterator: Any) -> Any:
-        name = "disable_meta_optimizer"
-        before = tf.config.optimizer.get_experimental_options().get(name, False)
-        tf.config.optimizer.set_experimental_options({name: True})
-        try:
-            return step(iterator)
-        finally:
-            tf.config.optimizer.set_experimental_options({name: before})
-
-    return run
 
 
 def clip_spec_of(model: keras.Model) -> ClipSpec:

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from check_convolutions import PASSES, TOLERANCES, Case, check, convolutions_of
 
 from keras_mtnet import MTNet
+from keras_mtnet.benchmark.convolutions import PASSES, TOLERANCES, Case, check, convolutions_of
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 
 X86 = platform.machine() in ("x86_64", "AMD64") and platform.system() == "Linux"
@@ -17,7 +17,7 @@ X86 = platform.machine() in ("x86_64", "AMD64") and platform.system() == "Linux"
 def cases(*clips):
     """The convolutions of MTNetS, M and L, which differ in depth alone, for (frames, size).
 
-    Of those that are one matrix product, some; `benchmarks/convolutions.py` takes all.
+    Of those that are one matrix product, some; `keras-mtnet benchmark --check` takes all.
     """
     found = {}
     for frames, size in clips:

@@ -1,4 +1,4 @@
-"""Checks convolutions and their gradients, on the machine at hand, against double precision.
+"""Whether convolutions and their gradients are right on the machine at hand.
 
 oneDNN, which TensorFlow computes with on CPUs, has returned uninitialized memory for gradients of
 some kernels, or ended the process, depending on sizes, precision and processor. The check runs in
@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ import keras
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
 # What is compared, in the order of `Result.errors`.
 PASSES = ("output", "gradient of the input", "gradient of the kernel")
+_SIZES = ("kernel_size", "strides")
 # glibc fills memory with 0xFE when it is allocated: -1.7e38 in float32 and bfloat16.
 FILLED_MEMORY = {"MALLOC_PERTURB_": "1"}
 BACKEND = {"KERAS_BACKEND": "tensorflow"}
@@ -121,7 +123,7 @@ def check(
     todo = [(case, precision) for precision in precisions for case in cases]
     while todo:
         process = subprocess.run(
-            [sys.executable, __file__],
+            [sys.executable, "-m", __spec__.name],
             input="\n".join(json.dumps([c.layer, c.shape, precision]) for c, precision in todo),
             env={**os.environ, **FILLED_MEMORY, **BACKEND, **(environment or {})},
             capture_output=True,
@@ -135,6 +137,24 @@ def check(
         for (case, precision), numbers in zip(todo, found, strict=False):
             yield Result(case, precision, numbers)
         todo = todo[len(found) :]
+
+
+def table(results: Iterable[Result]) -> str:
+    """A line for each layer class, kernel, strides and precision with its worst errors."""
+    kinds = defaultdict(list)
+    for result in results:
+        config = result.case.layer["config"]
+        sizes = ["x".join(map(str, config.get(name) or (1, 1, 1))) for name in _SIZES]
+        kind = (result.case.layer["class_name"], *sizes, result.precision)
+        kinds[kind].append(result)
+    row = "{:24}{:8}{:9}{:10}{:>6}" + "{:>12}" * len(PASSES) + "{}"
+    heads = [name.removeprefix("gradient of the ") for name in PASSES]
+    lines = [row.format("layer", "kernel", "strides", "precision", "cases", *heads, "")]
+    for kind, members in sorted(kinds.items()):
+        worst = [f"{max(column):.2g}" for column in zip(*(m.errors for m in members), strict=True)]
+        wrong = sum(not result.right for result in members)
+        lines.append(row.format(*kind, len(members), *worst, f"   {wrong} WRONG" if wrong else ""))
+    return "\n".join(lines)
 
 
 def _compute() -> None:

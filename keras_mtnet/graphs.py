@@ -1,0 +1,63 @@
+"""TensorFlow's graphs: functions that several blocks share, and steps that run as traced."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def is_shareable() -> bool:
+    """Whether a graph of TensorFlow is being built, for one replica.
+
+    Replicas trace in threads of their own, and their synchronized statistics may not be computed
+    in a function.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly() and tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+
+def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
+    """The function of this kind in the graph that is being built, at first that of `run`.
+
+    Inlined, it would be optimized and compiled once a call.
+    """
+    import tensorflow as tf
+
+    graph = tf.compat.v1.get_default_graph()
+    functions = graph.get_collection_ref("keras_mtnet_functions")  # of one dict
+    if not functions:
+        functions.append({})
+    if kind not in functions[0]:
+        functions[0][kind] = tf.function(
+            run, autograph=False, experimental_attributes={"_noinline": True}
+        )
+    return functions[0][kind]
+
+
+def as_traced(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A training step whose graph TensorFlow does not rewrite before its first run on CPUs.
+
+    For MTNetM that takes as long as all other preparations, and steps are not faster afterwards:
+    the layers here are written in the operations that they shall run. On GPUs it chooses the
+    order of axes.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_logical_devices("GPU"):
+        return step
+
+    @functools.wraps(step)
+    def run(iterator: Any) -> Any:
+        name = "disable_meta_optimizer"
+        before = tf.config.optimizer.get_experimental_options().get(name, False)
+        tf.config.optimizer.set_experimental_options({name: True})
+        try:
+            return step(iterator)
+        finally:
+            tf.config.optimizer.set_experimental_options({name: before})
+
+    return run
