@@ -8,7 +8,7 @@ from keras_mtnet.explain.grad_cam import split_at_features
 from keras_mtnet.layers import TripletCosineSelection
 
 CLIP = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype="uint8")
-ZOO = ("I3D", "MC3_18", "SlowFast50", "TSM50")
+ZOO = ("I3D", "MC3_18", "SlowFast50")
 
 
 def network(activation="softmax", classes=3, strides=1):
