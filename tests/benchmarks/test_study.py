@@ -1,4 +1,4 @@
-"""The study of the prolonged branch: costs are equal, controls take motion away, statistics hold."""
+"""The study of the prolonged branch: equal costs, controls without motion, statistics."""
 
 import csv
 import doctest
