@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what editors complete and type checkers see
     from keras_mtnet.clip_spec import ClipSpec
     from keras_mtnet.convert import convert_weights
     from keras_mtnet.costs import count_costs
-    from keras_mtnet.export import export_savedmodel
+    from keras_mtnet.export import export_litert, export_onnx, export_savedmodel, load_export
     from keras_mtnet.inference import (
         annotate_video,
         evaluate_views,
@@ -38,7 +38,7 @@ _NAMES = {
     "clip_spec": ("ClipSpec",),
     "convert": ("convert_weights",),
     "costs": ("count_costs",),
-    "export": ("export_savedmodel",),
+    "export": ("export_litert", "export_onnx", "export_savedmodel", "load_export"),
     "inference": (
         "annotate_video",
         "evaluate_views",

@@ -166,6 +166,9 @@ class Scorer:
 
 def _last_activation(model: keras.Model) -> str | None:
     """What a model ends in: `"softmax"`, `"sigmoid"`, `"linear"` (logits), or None for others."""
+    told = getattr(model, "output_activation", None)  # by an export
+    if told is not None:
+        return told
     chain = getattr(model, "operations", None)
     if chain is None:  # a subclass of Model may call its layers in any order
         chain = model.layers if isinstance(model, keras.Sequential) else []

@@ -279,11 +279,33 @@ def test_export(trained, capfd, tmp_path):
     status, out, err = run(capfd, "export", "--run", trained, "--output", output)
     assert status == 0, err
     assert (output / "saved_model.pb").is_file()
-    assert "uint8 clips (N, 4x16x16x3)" in out
+    assert out.startswith(f"{output} takes uint8 clips (N, 4x16x16x3): scores differ by at most ")
+    assert out.endswith(f" clips; the best class is the same on 2\nWrote {output}\n")
     before = sorted(os.listdir(output))
     status, _, err = run(capfd, "export", "--run", trained, "--output", output)
     assert (status, err.count("\n")) == (1, 1)
     assert "not empty" in err and sorted(os.listdir(output)) == before
+
+
+@pytest.mark.parametrize("format, name", [("onnx", "m.onnx"), ("litert", "m.tflite")])
+def test_export_to_a_file_and_predict_with_it(trained, drawn, capfd, tmp_path, format, name):
+    pytest.importorskip("tf2onnx")
+    video, output = sorted(drawn.glob("Spin/*.mp4"))[0], tmp_path / name
+    arguments = ("export", "--run", trained, "--format", format, "--output", output)
+    status, out, err = run(capfd, *arguments, "--check", video)
+    assert status == 0, err
+    assert "on 1 clips; the best class is the same on 1" in out
+    status, _, err = run(capfd, *arguments)
+    assert (status, err.count("\n")) == (1, 1) and "exists; nothing was written" in err
+    views = ("--num_clips", 2, "--num_crops", 1, "--json")
+    status, out, err = run(capfd, "predict", "--model", output, video, *views)
+    assert status == 0, err
+    _, expected, _ = run(capfd, "predict", "--run", trained, video, *views)
+    found, expected = (json.loads(text)[0]["predictions"] for text in (out, expected))
+    assert [each["label"] for each in found] == [each["label"] for each in expected]
+    flags = ("--format", "onnx", "--precision", "int8", "--output", tmp_path / "other.onnx")
+    status, _, err = run(capfd, "export", "--run", trained, *flags)
+    assert status == 1 and "--precision int8, which only --format litert takes" in err
 
 
 # --- Bad input: one line on stderr, exit status 1 or 2, nothing written ------------------------
@@ -322,7 +344,7 @@ def test_bad_data_and_output(trained, drawn, tmp_path, capfd):
         ("expected TxHxW, as 16x256x256, not '16x256'", ("info", "MTNetS", "--input", "16x256")),
         ("did you mean MTNetS?", ("info", "MTNet_S")),
         ("required: --output", ("train",)),
-        ("invalid choice: 'onnx'", ("export", "--run", "r", "--output", "o", "--format", "onnx")),
+        ("invalid choice: 'onxx'", ("export", "--run", "r", "--output", "o", "--format", "onxx")),
         ("unrecognized arguments: --resum; did you mean --resume?", (*OUTPUT, "--resum")),
         ("--batch-size 4; did you mean --batch_size?", (*OUTPUT, "--batch-size", 4)),
         ("did you mean --num_clips?", ("predict", "--run", "r", "x.mp4", "--clips=3")),

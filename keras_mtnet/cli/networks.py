@@ -9,6 +9,8 @@ from keras_mtnet.cli.terminal import quiet_imports
 from keras_mtnet.presets import PRESETS
 from keras_mtnet.training.recipe import MODELS, Recipe
 
+_FORMATS = ("savedmodel", "onnx", "litert")
+
 
 def add_commands(commands: Any) -> None:
     """Adds the four commands."""
@@ -28,9 +30,27 @@ def add_commands(commands: Any) -> None:
     parser = add_command(commands, "export", _export, "write a network for use without Keras")
     add_model(parser)
     parser.add_argument(
-        "--format", choices=("savedmodel",), default="savedmodel", help="(default: %(default)s)"
+        "--format", choices=_FORMATS, default="savedmodel", help="(default: %(default)s)"
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="new folder (required)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="of the stored weights, for litert; the others keep float32 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="new folder, or new file that ends in .onnx or .tflite (required)",
+    )
+    parser.add_argument(
+        "--check",
+        nargs="+",
+        default=(),
+        metavar="VIDEO",
+        help="videos whose middle clips are scored by export and network (default: noise)",
+    )
 
     parser = add_command(
         commands, "convert-weights", _convert_weights, "convert weights from PyTorch, and back"
@@ -55,11 +75,14 @@ def add_commands(commands: Any) -> None:
 
 def load_network(arguments: argparse.Namespace) -> Any:
     """The network that `--run`, or `--model` with `--weights`, names."""
+    from keras_mtnet.export import is_export, load_export
     from keras_mtnet.models import build, load_model
     from keras_mtnet.training import load_run
 
     if arguments.run:
         return load_run(arguments.run, best=arguments.best)[0]
+    if is_export(arguments.model):
+        return load_export(arguments.model)
     if os.path.exists(arguments.model):
         return load_model(arguments.model, compile=False)
     if not arguments.weights:
@@ -95,11 +118,18 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     with quiet_imports():
-        from keras_mtnet.export import export_savedmodel
+        from keras_mtnet import export
+    options = {"check": arguments.check}
+    if arguments.format == "litert":
+        options["precision"] = arguments.precision
+    elif arguments.precision != "float32":
+        raise ValueError(
+            f"--format {arguments.format} stores float32. Received: --precision "
+            f"{arguments.precision}, which only --format litert takes"
+        )
     model = load_network(arguments)
-    path = export_savedmodel(model, arguments.output)
-    shape = "x".join(str(n or "any") for n in model.input_shape[1:])
-    print(f"SavedModel in {path}: uint8 clips (N, {shape}) in, labels and scores out.")
+    function = getattr(export, f"export_{arguments.format}")
+    print(f"Wrote {function(model, arguments.output, **options)}")
 
 
 def _convert_weights(arguments: argparse.Namespace) -> None:

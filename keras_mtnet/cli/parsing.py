@@ -117,7 +117,9 @@ def add_model(parser: Any) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--run", metavar="DIR", help="folder of a finished run")
     which.add_argument(
-        "--model", metavar="NAME|FILE", help="a .keras file, or a network by name, with --weights"
+        "--model",
+        metavar="NAME|FILE",
+        help="a .keras file, an export, or a network by name, with --weights",
     )
     parser.add_argument(
         "--weights", metavar="NAME|FILE", help="of a --model given by name, as hacs"
