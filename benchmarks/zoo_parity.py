@@ -4,8 +4,9 @@
 
 needs torch, torchvision and pytorchvideo, and in the folder of references checkouts of the
 repositories that the functions below name. Weights, scales and statistics of batch normalization
-are random, the reference computes in float64, and logits are compared, at the network's default
-clip and at one of odd sizes. Printed is the largest difference over the largest logit.
+are random and go through a checkpoint and `convert_weights`, the reference computes in float64, and
+logits are compared, at the network's default clip and at one of odd sizes. Printed is the largest
+difference over the largest logit.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import importlib
 import os
 import re
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -26,7 +28,6 @@ import torch
 import keras_mtnet as mt
 from keras_mtnet.models import csn, x3d
 from keras_mtnet.models.builder import default_clip
-from keras_mtnet.weights.torch import choose_rules, from_state_dict
 
 REFERENCES = Path()
 CLASSES = 400
@@ -236,9 +237,12 @@ def compare(name: str) -> None:
     theirs = ZOO[name]().eval()
     randomize(theirs)
     model, options = named(name)
-    ours = getattr(mt, model)(classes=CLASSES, classifier_activation=None, **options)
-    state = {key: value.numpy() for key, value in theirs.state_dict().items()}
-    from_state_dict(ours, state, choose_rules(ours, state))
+    with tempfile.TemporaryDirectory() as folder:
+        published, file = f"{folder}/published.pth", f"{folder}/converted.weights.h5"
+        torch.save(theirs.state_dict(), published)
+        mt.convert_weights(published, model, output=file, **options)
+        options = {"classes": CLASSES, "classifier_activation": None, "weights": file, **options}
+        ours = getattr(mt, model)(**options)
     theirs = theirs.double()
     normalization = ours.get_layer("normalization")
     frames, size = default_clip(model)

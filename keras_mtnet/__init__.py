@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from keras_mtnet.networks import NETWORKS
+
 # ruff: noqa: F401, F403
 if TYPE_CHECKING:  # what editors complete and type checkers see
     from keras_mtnet.clip_spec import ClipSpec
@@ -47,46 +49,7 @@ _NAMES = {
         "predict_video",
     ),
     "models": (
-        "BLVNetTAM50",
-        "I3D",
-        "IPCSN101",
-        "IPCSN152",
-        "IRCSN101",
-        "IRCSN152",
-        "MC3_18",
-        "MFNet",
-        "MTNet",
-        "MTNetL",
-        "MTNetM",
-        "MTNetS",
-        "NarrowR2Plus1D101",
-        "NarrowR2Plus1D50",
-        "NarrowR3D101",
-        "NarrowR3D50",
-        "R2Plus1D18",
-        "R2Plus1D34",
-        "R2Plus1D50",
-        "R3D18",
-        "ResNet3D101",
-        "ResNet3D18",
-        "ResNet3D34",
-        "ResNet3D50",
-        "S3D",
-        "SRTGR2Plus1D101",
-        "SRTGR2Plus1D34",
-        "SRTGR2Plus1D50",
-        "SRTGR3D101",
-        "SRTGR3D34",
-        "SRTGR3D50",
-        "SlowFast101",
-        "SlowFast50",
-        "SlowOnly50",
-        "TSM50",
-        "X3DL",
-        "X3DM",
-        "X3DS",
-        "X3DXL",
-        "X3DXS",
+        *NETWORKS,
         "decode_predictions",
         "feature_extractor",
         "load_model",

@@ -85,6 +85,37 @@ def tiny(home, monkeypatch):
     return preset
 
 
+@pytest.fixture
+def shallow(monkeypatch):
+    """Makes all networks one block per stage deep, and most narrow; Inceptions stay as they are."""
+    from keras_mtnet.models import (
+        blvnet_tam,
+        csn,
+        mfnet,
+        mtnet,
+        r2plus1d,
+        resnet,
+        resnet3d,
+        slow_only,
+        slowfast,
+        srtg,
+        tsm,
+        x3d,
+    )
+
+    ones = (1, 1, 1, 1)
+    changes = {"depths": ones, "released_depths": ones, "depth": 0.1}
+    families = (csn, mtnet, r2plus1d, resnet3d, slow_only, slowfast, srtg, x3d)
+    sizes = [size for family in families for size in family.SIZES.values()]
+    for size in (*sizes, tsm.SIZE, blvnet_tam.SIZE):
+        for name in vars(size).keys() & changes.keys():
+            monkeypatch.setitem(vars(size), name, changes[name])
+    monkeypatch.setitem(vars(blvnet_tam.SIZE), "depths", (2, 2, 2, 1))  # a branch has one less
+    monkeypatch.setattr(mfnet, "DEPTHS", ones)
+    for family in (csn, resnet, tsm):
+        monkeypatch.setattr(family, "FILTERS", (8, 16, 32, 64))
+
+
 @pytest.fixture(scope="session")
 def network():
     """A released network of the widths of `tiny`, with random statistics."""

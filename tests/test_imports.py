@@ -14,7 +14,7 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # From the bottom up. A room imports from the levels below its own and, without a circle, from
 # rooms beside it. Rooms of the lowest level import nothing but each other.
 LEVELS = (
-    ("checks", "clip_spec", "files", "graphs", "presets"),
+    ("checks", "clip_spec", "files", "graphs", "networks", "presets"),
     ("layers", "video"),
     ("data", "weights"),
     ("models",),
@@ -25,7 +25,9 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # Read and written without TensorFlow; they must work where it is not installed.
-NO_TENSORFLOW = {"checks", "clip_spec", "files", "layers", "models", "presets", "video"}
+NO_TENSORFLOW = {
+    *("checks", "clip_spec", "files", "layers", "models", "networks", "presets", "video")
+}
 # Talks to people at a terminal; everything else logs.
 PRINTS = {"cli", "report"}
 # Prints where `verbose=True`, as `keras.utils.image_dataset_from_directory` does.

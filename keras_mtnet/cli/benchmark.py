@@ -8,7 +8,7 @@ from typing import Any
 from keras_mtnet.cli.parsing import add_command
 from keras_mtnet.cli.terminal import quiet_imports
 from keras_mtnet.files import write_text
-from keras_mtnet.training.recipe import MODELS
+from keras_mtnet.networks import NETWORKS
 
 # Clips whose stages have many, few and one frame and pixel: kernels meet every kind of edge.
 CLIPS = ((16, 112), (8, 80), (4, 48), (3, 40), (1, 32))
@@ -20,7 +20,7 @@ def add_commands(commands: Any) -> None:
         commands, "benchmark", _benchmark, "measure speed on this machine, and check its numbers"
     )
     parser.add_argument(
-        "--model", nargs="+", choices=MODELS, default=["MTNetS"], metavar="NAME",
+        "--model", nargs="+", choices=NETWORKS, default=["MTNetS"], metavar="NAME",
         help="networks (default: MTNetS)",
     )  # fmt: skip
     for name, default, help in (

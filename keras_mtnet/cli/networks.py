@@ -6,8 +6,9 @@ from typing import Any
 
 from keras_mtnet.cli.parsing import PROGRAM, add_command, add_model, add_setting
 from keras_mtnet.cli.terminal import quiet_imports
+from keras_mtnet.networks import NETWORKS
 from keras_mtnet.presets import PRESETS
-from keras_mtnet.training.recipe import MODELS, Recipe
+from keras_mtnet.training.recipe import Recipe
 
 _FORMATS = ("savedmodel", "onnx", "litert")
 
@@ -15,7 +16,7 @@ _FORMATS = ("savedmodel", "onnx", "litert")
 def add_commands(commands: Any) -> None:
     """Adds the four commands."""
     parser = add_command(commands, "info", _info, "show a network's parameters and multiply-adds")
-    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("model", choices=NETWORKS)
     parser.add_argument(
         "--input", type=_clip_shape, metavar="TxHxW", help="frames, height, width (the model's own)"
     )
@@ -114,6 +115,8 @@ def _list(arguments: argparse.Namespace) -> None:
     from keras_mtnet.presets import list_presets
 
     print(repr(list_presets()))
+    others = (name for name in NETWORKS if not list_presets(name))
+    print(f"\nWithout published weights: {', '.join(others)}")
 
 
 def _export(arguments: argparse.Namespace) -> None:

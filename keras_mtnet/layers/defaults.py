@@ -11,15 +11,20 @@ BN_EPSILON = 1e-5
 
 
 def batch_norm(
-    name: str, synchronized: bool, dtype: Any, gamma_initializer: Any = "ones"
+    name: str,
+    synchronized: bool,
+    dtype: Any,
+    gamma_initializer: Any = "ones",
+    momentum: float = BN_MOMENTUM,
+    epsilon: float = BN_EPSILON,
 ) -> keras.layers.BatchNormalization:
-    """A batch normalization with the momentum and epsilon of MTNets.
+    """A batch normalization, by default with the momentum and epsilon of MTNets.
 
     With scales of zeros, the last one of a residual branch starts training with the identity.
     """
     return keras.layers.BatchNormalization(
-        momentum=BN_MOMENTUM,
-        epsilon=BN_EPSILON,
+        momentum=momentum,
+        epsilon=epsilon,
         gamma_initializer=gamma_initializer,
         synchronized=synchronized,
         dtype=dtype,

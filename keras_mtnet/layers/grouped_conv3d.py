@@ -51,10 +51,8 @@ class GroupedConv3D(CenteredConv3D):
         if self.groups == 1 or keras.backend.backend() == "torch":
             return convolve(inputs, kernel)
         parts = self.groups // members
-        kernels = ops.split(kernel, parts, axis=-1)
+        kernels = ops.split(self._dense(kernel, members), parts, axis=-1)
         clips = ops.split(inputs, parts, axis=-1)
-        if members > 1:
-            kernels = [self._dense(part, members) for part in kernels]
         outputs = [convolve(clip, part) for clip, part in zip(clips, kernels, strict=True)]
         return ops.concatenate(outputs, axis=-1) if parts > 1 else outputs[0]
 
@@ -63,9 +61,14 @@ class GroupedConv3D(CenteredConv3D):
         divisors = (n for n in range(1, self.groups + 1) if self.groups % n == 0)
         return next((n for n in divisors if n * channels >= DENSE_CHANNELS), self.groups)
 
-    @staticmethod
-    def _dense(kernel: Any, members: int) -> Any:
-        """(T, H, W, C, F) of grouped channels to (T, H, W, members * C, F) with zeros between."""
-        inner, outer = kernel.shape[-2], kernel.shape[-1] // members
+    def _dense(self, kernel: Any, members: int) -> Any:
+        """(T, H, W, C, F) of groups to (T, H, W, members * C, F) with zeros between.
+
+        It is done for all parts at once, which takes a fraction of the operations to trace.
+        """
+        if members == 1:
+            return kernel
+        inner, outer = kernel.shape[-2], kernel.shape[-1] // self.groups
         own = np.kron(np.eye(members, dtype="bool"), np.ones((inner, outer), "bool"))
+        own = np.tile(own, self.groups // members)
         return ops.where(own, ops.tile(kernel, (1, 1, 1, members, 1)), ops.cast(0, kernel.dtype))

@@ -91,7 +91,9 @@ class Recurrence(keras.layers.Layer):
         options = {}
         if self.variable_dtype == "bfloat16":
             options["recurrent_initializer"] = _orthogonal
-        self.cell = keras_cell(input_shape[-1], dtype=self.dtype_policy, name="cell", **options)
+        self.cell = keras_cell(
+            input_shape[-1], dtype=self.dtype_policy, name=self.cell_name, **options
+        )
         self.cell.build((input_shape[0], input_shape[-1]))
         self.built = True
 

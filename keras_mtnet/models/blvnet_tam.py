@@ -9,6 +9,7 @@ from keras_mtnet.layers.defaults import he_fan_out
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.frame_pairs import AddEnlarged, EvenFrames, FramePairs, RepeatFrames
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
+from keras_mtnet.models.parts import relu
 from keras_mtnet.models.tsm import Size, frame_conv_norm
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import IMAGENET
@@ -72,22 +73,14 @@ def _blvnet_tam(
     divided by 32. The outputs of the stages are those of the layers `stem_fusion`, `stage1_fusion`
     to `stage3_fusion` and `stage4_block3`. An odd last frame is repeated.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: the name of a preset (`list_presets("MODEL")`), None and files as in
             `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T/2, H/32, W/32, 2048)`, `"avg"` or
             `"max"` for `(N, 2048)`.
         classes: number of classes; those of the weights, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
-        include_preprocessing: whether to normalize clips inside the network.
-        dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
@@ -130,18 +123,18 @@ def _stem(x: Any, norm: dict[str, Any]) -> Any:
     narrow = STEM_FILTERS // ALPHA
     x = EvenFrames(dtype=norm["dtype"], name="stem_even")(x)
     x = frame_conv_norm(x, STEM_FILTERS, 7, 2, "stem_{}", norm)
-    x = _aggregate(_relu(x, "stem_relu", norm), "stem_tam", norm)
+    x = _aggregate(relu(x, "stem_relu", norm), "stem_tam", norm)
     little, big = FramePairs(dtype=norm["dtype"], name="stem_pairs")(x)
     big = frame_conv_norm(big, STEM_FILTERS, 3, 2, "stem_big_{}", norm)
     little = frame_conv_norm(little, narrow, 3, 1, "stem_little_{}1", norm)
-    little = _relu(little, "stem_little_relu1", norm)
+    little = relu(little, "stem_little_relu1", norm)
     little = frame_conv_norm(little, narrow, 3, 2, "stem_little_{}2", norm)
-    little = _relu(little, "stem_little_relu2", norm)
+    little = relu(little, "stem_little_relu2", norm)
     little = frame_conv_norm(little, STEM_FILTERS, 1, 1, "stem_little_{}3", norm)
     x = keras.layers.Add(dtype=norm["dtype"], name="stem_add")([big, little])
-    x = _relu(x, "stem_add_relu", norm)
+    x = relu(x, "stem_add_relu", norm)
     x = frame_conv_norm(x, STEM_FILTERS, 1, 1, "stem_fusion_{}", norm)
-    return _relu(x, "stem_fusion", norm)
+    return relu(x, "stem_fusion", norm)
 
 
 def _stage(x: Any, stage: int, depth: int, stride: int, norm: dict[str, Any]) -> Any:
@@ -160,7 +153,7 @@ def _stage(x: Any, stage: int, depth: int, stride: int, norm: dict[str, Any]) ->
     little = _block(little, filters // ALPHA, 1, f"{name}_little_block1", norm)
     little = frame_conv_norm(little, filters, 1, 1, f"{name}_little_{{}}", norm)
     x = AddEnlarged(dtype=norm["dtype"], name=f"{name}_add")([little, big])
-    x = _relu(x, f"{name}_add_relu", norm)
+    x = relu(x, f"{name}_add_relu", norm)
     return _block(x, filters, stride, f"{name}_fusion", norm)
 
 
@@ -178,8 +171,8 @@ def _block(
     shortcut = x
     if aggregate:
         x = _aggregate(x, f"{name}_tam", norm)
-    y = _relu(frame_conv_norm(x, inner, 1, 1, f"{name}_{{}}1", norm), f"{name}_relu1", norm)
-    y = _relu(frame_conv_norm(y, inner, 3, stride, f"{name}_{{}}2", norm), f"{name}_relu2", norm)
+    y = relu(frame_conv_norm(x, inner, 1, 1, f"{name}_{{}}1", norm), f"{name}_relu1", norm)
+    y = relu(frame_conv_norm(y, inner, 3, stride, f"{name}_{{}}2", norm), f"{name}_relu2", norm)
     y = frame_conv_norm(y, filters, 1, 1, f"{name}_{{}}3", norm, gamma_initializer="zeros")
     if stride > 1 or x.shape[-1] != filters:
         shortcut = x
@@ -193,7 +186,7 @@ def _block(
         shortcut = frame_conv_norm(shortcut, filters, 1, 1, f"{name}_shortcut_{{}}", norm)
     last = f"{name}_add" if activate else name
     y = keras.layers.Add(dtype=dtype, name=last)([y, shortcut])
-    return _relu(y, name, norm) if activate else y
+    return relu(y, name, norm) if activate else y
 
 
 def _aggregate(x: Any, name: str, norm: dict[str, Any]) -> Any:
@@ -201,11 +194,7 @@ def _aggregate(x: Any, name: str, norm: dict[str, Any]) -> Any:
     x = DepthwiseConv3D((3, 1, 1), kernel_initializer=he_fan_out(), dtype=norm["dtype"], name=name)(
         x
     )
-    return _relu(x, f"{name}_relu", norm)
-
-
-def _relu(x: Any, name: str, norm: dict[str, Any]) -> Any:
-    return keras.layers.ReLU(dtype=norm["dtype"], name=name)(x)
+    return relu(x, f"{name}_relu", norm)
 
 
 SIZE = Size("BLVNetTAM50", "blvnet_tam50", (16, 224), (3, 4, 6, 3))

@@ -6,11 +6,11 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
-from keras_mtnet.layers.defaults import BN_MOMENTUM, he_fan_out
+from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.layers.max_pooling import CenteredMaxPooling3D
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
+from keras_mtnet.models.parts import conv_norm, conv_norm_relu, relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import PYTORCHVIDEO, TORCHVISION
 from keras_mtnet.weights.torch import Rules
@@ -154,12 +154,8 @@ def csn(
 
 def _stem(x: Any, norm: dict[str, Any]) -> Any:
     """`(N, T, H, W, 3)` to `(N, T, H/4, W/4, 64)`."""
-    dtype = norm["dtype"]
-    conv = CenteredConv3D(
-        FILTERS[0], (3, 7, 7), strides=(1, 2, 2), name="stem_conv", **_arguments(dtype)
-    )
-    x = _relu(_norm(conv(x), "stem_bn", norm), "stem_relu", norm)
-    return CenteredMaxPooling3D((1, 3, 3), (1, 2, 2), dtype=dtype, name="stem_pool")(x)
+    x = conv_norm_relu(x, FILTERS[0], (3, 7, 7), (1, 2, 2), "stem_{}", norm)
+    return CenteredMaxPooling3D((1, 3, 3), (1, 2, 2), dtype=norm["dtype"], name="stem_pool")(x)
 
 
 def _block(x: Any, stage: int, block: int, preserved: bool, norm: dict[str, Any]) -> Any:
@@ -168,35 +164,17 @@ def _block(x: Any, stage: int, block: int, preserved: bool, norm: dict[str, Any]
     """
     name, filters, dtype = f"stage{stage}_block{block}", FILTERS[stage - 1], norm["dtype"]
     strides = 2 if block == 1 and stage > 1 else 1
-    y = _relu(_conv(x, filters, 1, f"{name}_{{}}1", norm), f"{name}_relu1", norm)
+    y = conv_norm_relu(x, filters, 1, 1, f"{name}_{{}}1", norm)
     if preserved:
-        y = _conv(y, filters, 1, f"{name}_mix_{{}}", norm)
+        y = conv_norm(y, filters, 1, 1, f"{name}_mix_{{}}", norm)
     y = DepthwiseConv3D(
         3, strides, kernel_initializer=he_fan_out(), dtype=dtype, name=f"{name}_conv2"
     )(y)
-    y = _relu(_norm(y, f"{name}_bn2", norm), f"{name}_relu2", norm)
-    y = _conv(y, EXPANSION * filters, 1, f"{name}_{{}}3", norm)
+    y = relu(batch_norm(f"{name}_bn2", **norm)(y), f"{name}_relu2", norm)
+    y = conv_norm(y, EXPANSION * filters, 1, 1, f"{name}_{{}}3", norm)
     if block == 1:
-        x = _conv(x, EXPANSION * filters, strides, f"{name}_shortcut_{{}}", norm)
-    return _relu(keras.layers.Add(dtype=dtype, name=f"{name}_add")([x, y]), name, norm)
-
-
-def _conv(x: Any, filters: int, strides: int, name: str, norm: dict[str, Any]) -> Any:
-    """1x1x1 convolution and batch normalization; `name` has a place for either."""
-    conv = PointwiseConv3D(filters, strides, name=name.format("conv"), **_arguments(norm["dtype"]))
-    return _norm(conv(x), name.format("bn"), norm)
-
-
-def _arguments(dtype: Any) -> dict[str, Any]:
-    return {"use_bias": False, "kernel_initializer": he_fan_out(), "dtype": dtype}
-
-
-def _norm(x: Any, name: str, norm: dict[str, Any]) -> Any:
-    return keras.layers.BatchNormalization(momentum=BN_MOMENTUM, name=name, **norm)(x)
-
-
-def _relu(x: Any, name: str, norm: dict[str, Any]) -> Any:
-    return keras.layers.ReLU(dtype=norm["dtype"], name=name)(x)
+        x = conv_norm(x, EXPANSION * filters, 1, strides, f"{name}_shortcut_{{}}", norm)
+    return relu(keras.layers.Add(dtype=dtype, name=f"{name}_add")([x, y]), name, norm)
 
 
 SIZES = {

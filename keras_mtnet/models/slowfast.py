@@ -7,17 +7,9 @@ from typing import Any
 import keras
 
 from keras_mtnet.layers.slow_frames import SlowFrames
+from keras_mtnet.models import slow_only
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
-from keras_mtnet.models.slow_only import (
-    CLASSES,
-    FRAMES,
-    PYSLOWFAST_BLOCK,
-    PYTORCHVIDEO_BLOCK,
-    conv_norm_relu,
-    keys_of,
-    residual_stage,
-    stem,
-)
+from keras_mtnet.models.parts import conv_norm_relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import PYTORCHVIDEO, Preset
 from keras_mtnet.weights.torch import Rules
@@ -30,30 +22,18 @@ FAST_STEM_FRAMES = 5
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What differs between published networks of one depth.
+    """What differs between published networks of one depth."""
 
-    Attributes:
-        speed: frames of the fast pathway for each of the slow.
-        fusion_frames: of the kernel that hands over.
-        temporal_blocks: of the third stage, how many blocks span several frames.
-    """
-
-    speed: int
-    fusion_frames: int
-    temporal_blocks: int
+    speed: int  # frames of the fast pathway for each of the slow
+    fusion_frames: int  # of the kernel that hands over
+    temporal_blocks: int  # of the third stage, how many span several frames
 
 
 @dataclasses.dataclass(frozen=True)
-class Size:
-    """A member of the family; see `slow_only.Size`. The first of its variants is the default."""
+class Size(slow_only.Size):
+    """A member of the family. The first of its variants is the default."""
 
-    model: str
-    name: str
-    clip: tuple[int, int]
-    depths: tuple[int, ...]
-    variants: Mapping[str, Variant]
-    non_local: tuple[tuple[int, ...], ...]
-    filters: tuple[int, ...] = (64, 128, 256, 512)
+    variants: Mapping[str, Variant] = dataclasses.field(kw_only=True)
 
 
 # How PyTorch code bases name the weights; see keras_mtnet/weights/torch.py.
@@ -71,7 +51,7 @@ TORCH_KEYS: dict[str, Rules] = {
                 f"blocks.{m[1]}.multipathway_blocks.{_PATHWAY[m[2]]}.res_blocks.{int(m[3]) - 1}."
             ),
         ),
-        *PYTORCHVIDEO_BLOCK,
+        *slow_only.PYTORCHVIDEO_BLOCK,
         (r"^predictions/", "blocks.6.proj/"),
     ),
     "PySlowFast": (
@@ -83,7 +63,7 @@ TORCH_KEYS: dict[str, Rules] = {
             r"^stage(\d)_(slow|fast)_block(\d+)_",
             lambda m: f"s{int(m[1]) + 1}.pathway{_PATHWAY[m[2]]}_res{int(m[3]) - 1}.",
         ),
-        *PYSLOWFAST_BLOCK,
+        *slow_only.PYSLOWFAST_BLOCK,
     ),
 }
 
@@ -110,18 +90,14 @@ def slowfast(
     the first to the last. Height and width are divided by 32. The outputs of a stage, of the layer
     `stage1_pathways`, are those of both pathways.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: the name of a preset (`list_presets("MODEL")`), None and files as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature maps of the slow and the fast pathway,
             `(N, T/4 or T/8, H/32, W/32, 2048)` and `(N, T, H/32, W/32, 256)`; `"avg"` or `"max"`
             for `(N, 2304)`.
         classes: number of classes; those of the weights, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
         variant: of SlowFast-50 `"8x8"`, whose slow pathway takes 8 frames of 32, or `"4x16"`, where
             it takes 4; of SlowFast-101 `"paper"`, where the first six blocks of the third stage
             span several frames, or `"pytorchvideo"`, where all 23 do. None is what a preset was
@@ -129,10 +105,6 @@ def slowfast(
         non_local: whether non-local blocks in the slow pathway compare all positions with all:
             three in the third stage, or five in the second and third with 50 layers. No weights
             are published.
-        include_preprocessing: whether to normalize clips inside the network.
-        dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
@@ -156,7 +128,7 @@ def slowfast(
         *(size.model, include_top, weights, input_tensor, input_shape, pooling, classes),
         *(include_preprocessing, dtype),
         normalization=PYTORCHVIDEO,
-        default_classes=CLASSES,
+        default_classes=slow_only.CLASSES,
         options={"variant": variant},
     )
     if isinstance(draft.weights, Preset):
@@ -174,25 +146,27 @@ def slowfast(
         x = keras.layers.Concatenate(dtype=dtype, name="head_join")(pooled)
     if include_top:
         x = classifier(x, draft.classes, classifier_activation, dropout_rate, dtype)
-    return draft.finish(x, name or size.name, keys_of(TORCH_KEYS, non_local))
+    return draft.finish(x, name or size.name, slow_only.keys_of(TORCH_KEYS, non_local))
 
 
 def _pathways(x: Any, size: Size, variant: Variant, non_local: bool, norm: dict[str, Any]) -> Any:
     """Clips `(N, T, H, W, 3)` to the last feature maps of both pathways."""
     slow = SlowFrames(variant.speed, dtype=norm["dtype"], name="stem_slow_frames")(x)
-    slow = stem(slow, size.filters[0], 1, "stem_slow", norm)
-    fast = stem(x, size.filters[0] // FAST_SHARE, FAST_STEM_FRAMES, "stem_fast", norm)
+    slow = slow_only.stem(slow, size.filters[0], 1, "stem_slow", norm)
+    fast = slow_only.stem(x, size.filters[0] // FAST_SHARE, FAST_STEM_FRAMES, "stem_fast", norm)
     slow, fast = _fuse(slow, fast, variant, "stem", norm)
     for stage, (filters, depth) in enumerate(zip(size.filters, size.depths, strict=True), 1):
         temporal = min(depth, variant.temporal_blocks) if stage == 3 else depth
         frames = [
             [length] * temporal + [1] * (depth - temporal)
-            for length in (FRAMES[stage - 1], FAST_FRAMES)
+            for length in (slow_only.FRAMES[stage - 1], FAST_FRAMES)
         ]
         name, places = f"stage{stage}", size.non_local[stage - 1] if non_local else ()
-        slow = residual_stage(slow, filters, frames[0], stage, f"{name}_slow", norm, places)
+        slow = slow_only.residual_stage(
+            slow, filters, frames[0], stage, f"{name}_slow", norm, places
+        )
         thin = filters // FAST_SHARE
-        fast = residual_stage(fast, thin, frames[1], stage, f"{name}_fast", norm)
+        fast = slow_only.residual_stage(fast, thin, frames[1], stage, f"{name}_fast", norm)
         if stage < len(size.depths):
             slow, fast = _fuse(slow, fast, variant, name, norm)
         else:

@@ -6,11 +6,10 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
-from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.max_pooling import CenteredMaxPooling3D
 from keras_mtnet.layers.temporal_shift import TemporalShift
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
+from keras_mtnet.models.parts import conv_norm, relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import IMAGENET
 from keras_mtnet.weights.torch import Rules
@@ -22,18 +21,12 @@ EXPANSION = 4
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """A network of frames that look at their neighbors.
+    """A network of frames that look at their neighbors."""
 
-    Attributes:
-        model, name: of the builder and of its model.
-        clip: frames and pixels.
-        depths: blocks of each stage.
-    """
-
-    model: str
-    name: str
-    clip: tuple[int, int]
-    depths: tuple[int, ...]
+    model: str  # name of the builder
+    name: str  # of the network
+    clip: tuple[int, int]  # frames and pixels
+    depths: tuple[int, ...]  # blocks of each stage
 
 
 _BLOCK: Rules = ((r"^stage(\d)_block(\d)_", lambda m: f"layer{m[1]}.{int(m[2]) - 1}."),)
@@ -81,21 +74,13 @@ def _tsm(
     `stage1_block3`. All convolutions are of single frames; before each block's first one, an
     eighth of the channels moves to the frame before, and an eighth to the frame after.
 
+    Arguments that are not named here are as in `MTNet`.
+
     Args:
-        include_top: whether to end in the classifier.
         weights: the name of a preset (`list_presets("MODEL")`), None and files as in `MTNet`.
-        input_tensor: Keras tensor to use as the input.
-        input_shape: `(frames, height, width, 3)`; any of the first three may be None and then
-            change from batch to batch. All three are None by default.
         pooling: without the top: None for the feature map `(N, T, H/32, W/32, 2048)`, `"avg"` or
             `"max"` for `(N, 2048)`.
         classes: number of classes; those of the weights, else 400, when None.
-        classifier_activation: of the last layer, `"softmax"` or None for logits.
-        name: of the model.
-        include_preprocessing: whether to normalize clips inside the network.
-        dropout_rate: in front of the classifier.
-        synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
-        dtype: policy of all layers; the global one when None. The classifier is float32.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
@@ -121,7 +106,7 @@ def _tsm(
     )
     norm = {"synchronized": synchronized, "dtype": dtype}
     x = frame_conv_norm(draft.clips, FILTERS[0], 7, 2, "stem_{}", norm)
-    x = keras.layers.ReLU(dtype=dtype, name="stem_relu")(x)
+    x = relu(x, "stem_relu", norm)
     x = CenteredMaxPooling3D((1, 3, 3), (1, 2, 2), dtype=dtype, name="stem_pool")(x)
     for stage, (filters, depth) in enumerate(zip(FILTERS, size.depths, strict=True), 1):
         for block in range(1, depth + 1):
@@ -135,42 +120,20 @@ def _tsm(
 
 def _block(x: Any, filters: int, stride: int, name: str, norm: dict[str, Any]) -> Any:
     """Bottleneck block: shift, 1x1, 3x3 and 1x1 convolutions, and the input added."""
-    part, relu = f"{name}_{{}}", {"dtype": norm["dtype"]}
-    y = TemporalShift(**relu, name=f"{name}_shift")(x)
-    y = frame_conv_norm(y, filters, 1, 1, f"{part}1", norm)
-    y = keras.layers.ReLU(**relu, name=f"{name}_relu1")(y)
-    y = frame_conv_norm(y, filters, 3, stride, f"{part}2", norm)
-    y = keras.layers.ReLU(**relu, name=f"{name}_relu2")(y)
-    y = frame_conv_norm(y, filters * EXPANSION, 1, 1, f"{part}3", norm)
+    y = TemporalShift(dtype=norm["dtype"], name=f"{name}_shift")(x)
+    y = relu(frame_conv_norm(y, filters, 1, 1, f"{name}_{{}}1", norm), f"{name}_relu1", norm)
+    y = relu(frame_conv_norm(y, filters, 3, stride, f"{name}_{{}}2", norm), f"{name}_relu2", norm)
+    y = frame_conv_norm(y, filters * EXPANSION, 1, 1, f"{name}_{{}}3", norm)
     if x.shape[-1] != y.shape[-1]:
         x = frame_conv_norm(x, filters * EXPANSION, 1, stride, f"{name}_shortcut_{{}}", norm)
-    x = keras.layers.Add(**relu, name=f"{name}_add")([x, y])
-    return keras.layers.ReLU(**relu, name=name)(x)
+    return relu(keras.layers.Add(dtype=norm["dtype"], name=f"{name}_add")([x, y]), name, norm)
 
 
 def frame_conv_norm(
     x: Any, filters: int, size: int, stride: int, name: str, norm: dict[str, Any], **kwargs: Any
 ) -> Any:
-    """Convolution of frames and batch normalization.
-
-    Args:
-        x: clip `(N, T, H, W, C)`.
-        filters, size, stride: of the convolution.
-        name: of the layers, with a place for `"conv"` or `"bn"`.
-        norm: `synchronized` and `dtype`.
-        **kwargs: of the batch normalization.
-    """
-    layer = PointwiseConv3D if size == 1 else CenteredConv3D
-    x = layer(
-        filters,
-        kernel_size=(1, size, size),
-        strides=(1, stride, stride),
-        use_bias=False,
-        kernel_initializer=he_fan_out(),
-        dtype=norm["dtype"],
-        name=name.format("conv"),
-    )(x)
-    return batch_norm(name.format("bn"), **norm, **kwargs)(x)
+    """`conv_norm` of single frames."""
+    return conv_norm(x, filters, (1, size, size), (1, stride, stride), name, norm, **kwargs)
 
 
 SIZE = Size("TSM50", "tsm50", (8, 224), (3, 4, 6, 3))

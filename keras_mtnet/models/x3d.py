@@ -7,10 +7,11 @@ from typing import Any
 
 import keras
 
-from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
+from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
 from keras_mtnet.layers.depthwise_conv3d import DepthwiseConv3D
 from keras_mtnet.models.builder import Weights, begin, classifier, pool, sized
+from keras_mtnet.models.parts import conv, conv_norm, conv_norm_relu, relu
 from keras_mtnet.models.video_model import VideoModel
 from keras_mtnet.presets import PYTORCHVIDEO, Preset
 
@@ -105,7 +106,6 @@ def x3d(
         shortcut_norm: whether the first block, whose shortcut changes the size but not the number
             of channels, has a batch normalization there: PySlowFast's networks do, pytorchvideo's
             do not. None is what a preset was trained with, else False.
-        dropout_rate: in front of the classifier.
 
     Returns:
         A `VideoModel` from RGB clips of 0 to 255, `(N, T, H, W, 3)`, to float32 scores
@@ -142,11 +142,11 @@ def x3d(
         for block in range(1, math.ceil(size.depth * depth) + 1):
             shortcut_bn = bool(shortcut_norm) or filters != x.shape[-1]
             x = _block(x, filters, stage, block, shortcut_bn, norm)
-    x = _conv(x, int(BOTTLENECK * filters), "head_{}", norm)
-    x = keras.layers.ReLU(dtype=dtype, name="head_relu")(x)
+    x = conv_norm_relu(x, int(BOTTLENECK * filters), 1, 1, "head_{}", norm)
     x = pool(x, "avg" if include_top else pooling, dtype)
     if include_top:
-        x = keras.layers.Dense(HEAD_UNITS, "relu", name="head_fc", **_arguments(dtype))(x)
+        options = {"use_bias": False, "kernel_initializer": he_fan_out(), "dtype": dtype}
+        x = keras.layers.Dense(HEAD_UNITS, "relu", name="head_fc", **options)(x)
         x = classifier(x, draft.classes, classifier_activation, dropout_rate, dtype)
     # First the code base that has such a shortcut: that is what weights go back to.
     keys = dict(reversed(TORCH_KEYS.items())) if shortcut_norm else TORCH_KEYS
@@ -166,21 +166,16 @@ def round_width(width: float, factor: float) -> int:
     return rounded + 8 if rounded < 0.9 * exact else rounded
 
 
-def _arguments(dtype: Any) -> dict[str, Any]:
-    return {"use_bias": False, "kernel_initializer": he_fan_out(), "dtype": dtype}
-
-
 def _stem(x: Any, filters: int, norm: dict[str, Any]) -> Any:
     """1x3x3, then 5x1x1 in each channel: (N, T, H, W, 3) to (N, T, H/2, W/2, filters)."""
-    dtype = norm["dtype"]
-    conv = CenteredConv3D(
-        filters, (1, 3, 3), strides=(1, 2, 2), name="stem_conv", **_arguments(dtype)
-    )
-    x = DepthwiseConv3D(
-        (STEM_FRAMES, 1, 1), kernel_initializer=he_fan_out(), dtype=dtype, name="stem_temporal"
-    )(conv(x))
-    x = batch_norm("stem_bn", **norm)(x)
-    return keras.layers.ReLU(dtype=dtype, name="stem_relu")(x)
+    x = conv(x, filters, (1, 3, 3), (1, 2, 2), "stem_conv", norm["dtype"])
+    x = _depthwise(x, (STEM_FRAMES, 1, 1), 1, "stem_temporal", norm)
+    return relu(batch_norm("stem_bn", **norm)(x), "stem_relu", norm)
+
+
+def _depthwise(x: Any, kernel: Any, strides: Any, name: str, norm: dict[str, Any]) -> Any:
+    options = {"kernel_initializer": he_fan_out(), "dtype": norm["dtype"], "name": name}
+    return DepthwiseConv3D(kernel, strides, **options)(x)
 
 
 def _block(
@@ -193,40 +188,28 @@ def _block(
     name, dtype = f"stage{stage}_block{block}", norm["dtype"]
     strides = (1, 2, 2) if block == 1 else (1, 1, 1)
     inner = int(BOTTLENECK * filters)
-    y = _conv(x, inner, f"{name}_{{}}1", norm)
-    y = keras.layers.ReLU(dtype=dtype, name=f"{name}_relu1")(y)
-    y = DepthwiseConv3D(
-        3, strides, kernel_initializer=he_fan_out(), dtype=dtype, name=f"{name}_conv2"
-    )(y)
+    y = conv_norm_relu(x, inner, 1, 1, f"{name}_{{}}1", norm)
+    y = _depthwise(y, 3, strides, f"{name}_conv2", norm)
     y = batch_norm(f"{name}_bn2", **norm)(y)
     if block % 2:
         y = _squeeze(y, f"{name}_squeeze", dtype)
     y = keras.layers.Activation("silu", dtype=dtype, name=f"{name}_silu2")(y)
-    y = _conv(y, filters, f"{name}_{{}}3", norm, gamma_initializer="zeros")
+    y = conv_norm(y, filters, 1, 1, f"{name}_{{}}3", norm, gamma_initializer="zeros")
     if block == 1:
-        x = PointwiseConv3D(filters, strides, name=f"{name}_shortcut_conv", **_arguments(dtype))(x)
+        x = conv(x, filters, 1, strides, f"{name}_shortcut_conv", dtype)
         if shortcut_bn:
             x = batch_norm(f"{name}_shortcut_bn", **norm)(x)
-    x = keras.layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
-    return keras.layers.ReLU(dtype=dtype, name=name)(x)
-
-
-def _conv(x: Any, filters: int, name: str, norm: dict[str, Any], **kwargs: Any) -> Any:
-    """1x1x1 convolution and batch normalization; `name` has a place for each."""
-    x = PointwiseConv3D(filters, name=name.format("conv"), **_arguments(norm["dtype"]))(x)
-    return batch_norm(name.format("bn"), **norm, **kwargs)(x)
+    return relu(keras.layers.Add(dtype=dtype, name=f"{name}_add")([x, y]), name, norm)
 
 
 def _squeeze(x: Any, name: str, dtype: Any) -> Any:
     """Squeeze and excitation: multiplies each channel by a gate made of the means of all."""
     channels = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling3D(keepdims=True, dtype=dtype, name=f"{name}_pool")(x)
-    for i, (units, activation) in enumerate(
-        ((round_width(channels, SQUEEZE), "relu"), (channels, "sigmoid")), 1
-    ):
-        gate = PointwiseConv3D(units, activation=activation, dtype=dtype, name=f"{name}_conv{i}")(
-            gate
-        )
+    inner = round_width(channels, SQUEEZE)
+    for i, (units, activation) in enumerate(((inner, "relu"), (channels, "sigmoid")), 1):
+        options = {"activation": activation, "dtype": dtype, "name": f"{name}_conv{i}"}
+        gate = PointwiseConv3D(units, **options)(gate)
     return keras.layers.Multiply(dtype=dtype, name=f"{name}_scale")([x, gate])
 
 

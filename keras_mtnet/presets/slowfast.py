@@ -27,80 +27,51 @@ def _note(accuracy: str) -> str:
     )
 
 
+def _row(
+    model: str,
+    weights: str,
+    checkpoint: str,
+    clip: tuple[int, int],
+    accuracy: tuple[float, float],
+    variant: str = "",
+    notes: str = "",
+) -> Preset:
+    """A checkpoint: frames and stride of its clips, top-1 and top-5."""
+    return Preset(
+        model=model,
+        weights=weights,
+        file=f"{_NAMES[model]}_{weights}.weights.h5",
+        frames=clip[0],
+        stride=clip[1],
+        options={"variant": variant} if variant else {},
+        checkpoint=f"{_ZOO}/{checkpoint}.pyth",
+        top1=accuracy[0],
+        top5=accuracy[1],
+        notes=notes,
+        **_KINETICS,
+    )
+
+
+_NAMES = {"SlowOnly50": "slow_only_50", "SlowFast50": "slowfast_50", "SlowFast101": "slowfast_101"}
+_8X8, _4X16 = "kinetics400", "kinetics400_4x16"
+_R101 = "SLOWFAST_16x8_R101_50_50"
 PRESETS = (
-    Preset(
-        model="SlowOnly50",
-        weights="kinetics400",
-        file="slow_only_50_kinetics400.weights.h5",
-        frames=8,
-        stride=8,
-        checkpoint=f"{_ZOO}/SLOW_8x8_R50.pyth",
-        top1=74.58,
-        top5=91.63,
-        notes=_note("74.8 / 91.6"),
-        **_KINETICS,
-    ),
-    Preset(
-        model="SlowOnly50",
-        weights="kinetics400_4x16",
-        file="slow_only_50_kinetics400_4x16.weights.h5",
-        frames=4,
-        stride=16,
-        checkpoint=f"{_ZOO}/SLOW_4x16_R50.pyth",
-        top1=72.4,
-        top5=90.18,
-        notes=_note("72.7 / 90.3"),
-        **_KINETICS,
-    ),
-    Preset(
-        model="SlowFast50",
-        weights="kinetics400",
-        file="slowfast_50_kinetics400.weights.h5",
-        frames=32,
-        stride=2,
-        options={"variant": "8x8"},
-        checkpoint=f"{_ZOO}/SLOWFAST_8x8_R50.pyth",
-        top1=76.94,
-        top5=92.69,
+    _row("SlowOnly50", _8X8, "SLOW_8x8_R50", (8, 8), (74.58, 91.63), "", _note("74.8 / 91.6")),
+    _row("SlowOnly50", _4X16, "SLOW_4x16_R50", (4, 16), (72.4, 90.18), "", _note("72.7 / 90.3")),
+    _row(
+        *("SlowFast50", _8X8, "SLOWFAST_8x8_R50", (32, 2), (76.94, 92.69), "8x8"),
         notes=_note("77.0 / 92.6"),
-        **_KINETICS,
     ),
-    Preset(
-        model="SlowFast50",
-        weights="kinetics400_4x16",
-        file="slowfast_50_kinetics400_4x16.weights.h5",
-        frames=32,
-        stride=2,
-        options={"variant": "4x16"},
-        checkpoint=f"{_ZOO}/SLOWFAST_4x16_R50.pyth",
-        top1=75.34,
-        top5=91.89,
+    _row(
+        *("SlowFast50", _4X16, "SLOWFAST_4x16_R50", (32, 2), (75.34, 91.89), "4x16"),
         notes=_note("75.6 / 92.0"),
-        **_KINETICS,
     ),
-    Preset(
-        model="SlowFast101",
-        weights="kinetics400",
-        file="slowfast_101_kinetics400.weights.h5",
-        frames=64,
-        stride=2,
-        options={"variant": "paper"},
-        checkpoint=f"{_ZOO}/SLOWFAST_16x8_R101_50_50.pyth",
-        top1=78.7,
-        top5=93.61,
+    _row(
+        *("SlowFast101", "kinetics400", _R101, (64, 2), (78.7, 93.61), "paper"),
         notes="Called 16x8, R101_50_50.",
-        **_KINETICS,
     ),
-    Preset(
-        model="SlowFast101",
-        weights="kinetics400_8x8",
-        file="slowfast_101_kinetics400_8x8.weights.h5",
-        frames=32,
-        stride=2,
-        options={"variant": "pytorchvideo"},
-        checkpoint=f"{_ZOO}/SLOWFAST_8x8_R101.pyth",
-        top1=77.9,
-        top5=93.27,
-        **_KINETICS,
+    _row(
+        *("SlowFast101", "kinetics400_8x8", "SLOWFAST_8x8_R101", (32, 2), (77.9, 93.27)),
+        variant="pytorchvideo",
     ),
 )

@@ -24,52 +24,24 @@ _BOTH = (
 )
 
 
-def _drive(file: str) -> str:
-    return f"https://drive.google.com/file/d/{file}/view"
+def _row(model: str, file: str, top1: float, top5: float, notes: str = "") -> Preset:
+    return Preset(
+        model=model,
+        file=f"{model.lower()}_hacs.weights.h5",
+        checkpoint=f"https://drive.google.com/file/d/{file}/view",
+        top1=top1,
+        top5=top5,
+        notes=notes,
+        **_HACS,
+    )
 
 
+_FOR_BOTH = "1CBL1bZ4_ayOvvqRFODOZC-CVjQ2LfM8H"
+_32 = "The authors' table calls it srtg_r3d_32."
 PRESETS = (
-    Preset(
-        model="SRTGR3D34",
-        file="srtgr3d34_hacs.weights.h5",
-        checkpoint=_drive("151WUMcAsEIRxYNhipGhbczKKNB1AYA_2"),
-        top1=78.599,
-        top5=93.569,
-        notes="The authors' table calls it srtg_r3d_32.",
-        **_HACS,
-    ),
-    Preset(
-        model="SRTGR3D50",
-        file="srtgr3d50_hacs.weights.h5",
-        checkpoint=_drive("17YUWmIy6MvrSv3JTsQLWIadxVgv9lGoc"),
-        top1=80.362,
-        top5=95.548,
-        **_HACS,
-    ),
-    Preset(
-        model="SRTGR3D101",
-        file="srtgr3d101_hacs.weights.h5",
-        checkpoint=_drive("1ZwfCcfdzkNUZtid-JvDZTd1mV8KkRJxN"),
-        top1=81.659,
-        top5=96.326,
-        **_HACS,
-    ),
-    Preset(
-        model="SRTGR2Plus1D50",
-        file="srtgr2plus1d50_hacs.weights.h5",
-        checkpoint=_drive("1CBL1bZ4_ayOvvqRFODOZC-CVjQ2LfM8H"),
-        top1=83.774,
-        top5=96.56,
-        notes=_BOTH,
-        **_HACS,
-    ),
-    Preset(
-        model="SRTGR2Plus1D101",
-        file="srtgr2plus1d101_hacs.weights.h5",
-        checkpoint=_drive("1CBL1bZ4_ayOvvqRFODOZC-CVjQ2LfM8H"),
-        top1=84.326,
-        top5=96.852,
-        notes=_BOTH,
-        **_HACS,
-    ),
+    _row("SRTGR3D34", "151WUMcAsEIRxYNhipGhbczKKNB1AYA_2", 78.599, 93.569, _32),
+    _row("SRTGR3D50", "17YUWmIy6MvrSv3JTsQLWIadxVgv9lGoc", 80.362, 95.548),
+    _row("SRTGR3D101", "1ZwfCcfdzkNUZtid-JvDZTd1mV8KkRJxN", 81.659, 96.326),
+    _row("SRTGR2Plus1D50", _FOR_BOTH, 83.774, 96.56, _BOTH),
+    _row("SRTGR2Plus1D101", _FOR_BOTH, 84.326, 96.852, _BOTH),
 )

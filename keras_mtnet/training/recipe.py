@@ -15,13 +15,18 @@ from typing import Any
 from keras_mtnet.clip_spec import SAMPLINGS
 from keras_mtnet.data.augment import PRESETS, Augment
 from keras_mtnet.data.catalog import DATASETS
-from keras_mtnet.presets import PRESETS as WEIGHTS
+from keras_mtnet.networks import NETWORKS
 
-MODELS = tuple(dict.fromkeys(("MTNetS", "MTNetM", "MTNetL", "MTNet", *(m for m, _ in WEIGHTS))))
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
 STRATEGIES = ("none", "mirrored", "multi_worker")
 NORMALIZATIONS = ("synchronized", "local", "frozen")
-_OF_MTNETS = ("variant", "ratio", "cell", "stage_filters", "stage_depths")
+# The default of each comes first.
+VARIANTS = {
+    **dict.fromkeys(("MTNetS", "MTNetM", "MTNetL"), ("paper", "released")),
+    "SlowFast50": ("8x8", "4x16"),
+    "SlowFast101": ("paper", "pytorchvideo"),
+}
+_OF_MTNETS = ("ratio", "cell", "stage_filters", "stage_depths")
 _PATHS = ("root", "output", "annotations", "weights")
 
 
@@ -109,8 +114,12 @@ class Recipe:
     mix_up: float | None = _augment("concentration for blending two clips; the preset's")
     cut_mix: float | None = _augment("concentration for pasting a box; the preset's")
 
-    model: str = _model("MTNetS", "network; MTNet has stages of your own", choices=MODELS)
-    variant: str | None = _model(None, "paper, or released by its authors; that of the weights")
+    model: str = _model("MTNetS", "network; MTNet has stages of your own", choices=NETWORKS)
+    variant: str | None = _model(
+        None,
+        "of MTNets paper or released, of SlowFast50 8x8 or 4x16, of SlowFast101 paper or "
+        "pytorchvideo; that of the weights",
+    )
     weights: str | None = _model(None, "a file, run, address or name as hacs; random weights")
     ratio: float = _model(7 / 8, "share of the local branch, 0 < ratio <= 1", fraction)
     cell: str = _model("gru", "recurrent cell: rnn, gru, lstm or peephole_lstm")
@@ -182,7 +191,7 @@ class Recipe:
             value = getattr(self, name)
             if value is None and self.__dataclass_fields__[name].default is None:
                 continue
-            if not isinstance(value, str if name == "variant" else Real) or not holds(value):
+            if not isinstance(value, Real) or not holds(value):
                 raise ValueError(f"{name} must be {allowed}. Received: {name}={value!r}")
         for name, field in self.__dataclass_fields__.items():
             choices = field.metadata["choices"]
@@ -198,12 +207,15 @@ class Recipe:
                 f"Received: model={self.model!r}, stage_filters={self.stage_filters}, "
                 f"stage_depths={self.stage_depths}"
             )
-        foreign = _OF_MTNETS if not self.model.startswith("MTNet") else ()
-        for name in ("variant",) if self.model == "MTNet" else foreign:
+        for name in _OF_MTNETS if not self.model.startswith("MTNet") else ():
             if getattr(self, name) != self.__dataclass_fields__[name].default:
                 raise ValueError(
                     f"model={self.model!r} has no {name}. Received: {name}={getattr(self, name)!r}"
                 )
+        variants = VARIANTS.get(self.model, ())
+        if self.variant is not None and self.variant not in variants:
+            has = f"has the variants {', '.join(variants)}" if variants else "has no variant"
+            raise ValueError(f"model={self.model!r} {has}. Received: variant={self.variant!r}")
         self.augmentation()
 
     @property
@@ -233,7 +245,8 @@ class Recipe:
 
     def model_options(self) -> dict[str, Any]:
         """What `keras_mtnet.models.build` needs beside the classes and the input shape."""
-        names = ("dropout_rate", *(_OF_MTNETS if self.model.startswith("MTNet") else ()))
+        own = _OF_MTNETS if self.model.startswith("MTNet") else ()
+        names = ("dropout_rate", "variant", *own)
         options = {name: getattr(self, name) for name in names}
         options["remat"] = self.remat or None  # not every network can
         return {name: value for name, value in options.items() if value is not None}
@@ -269,7 +282,6 @@ _LIMITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("global_clipnorm", "checkpoint_minutes"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "backbone_lr_multiplier"), _NOT_NEGATIVE),
     **dict.fromkeys(("momentum", "dropout_rate", "label_smoothing", "ema_momentum"), _BELOW_1),
-    "variant": ("paper or released", lambda v: v in ("paper", "released")),
     "ratio": ("in (0, 1]", lambda v: 0 < v <= 1),
 }
 

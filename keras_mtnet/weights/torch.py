@@ -43,7 +43,7 @@ _LEAVES = {
     "moving_variance": "running_var",
 }
 _LAYOUTS = ("conv_kernel", "depthwise_kernel", "frame_kernel")  # others show in the rank
-_RECURRENT = re.compile(r"recurrence(\d+)/cell/(kernel|recurrent_kernel|bias)$")
+_RECURRENT = re.compile(r"recurrence(\d+)/(\w+)/(kernel|recurrent_kernel|bias)$")
 
 
 # --- Files ------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class _Slot:
             value = value[self.row]
         elif self.row == 1:  # Keras' LSTM has one bias, PyTorch's the sum of two
             value = np.zeros_like(value)
-        if self.layout in ("gates", "gates_bias"):
+        if self.layout == "gates":
             value = _swap_gates(value)
         if self.layout == "conv_kernel":
             return value.T[..., None, None, None]
@@ -187,7 +187,7 @@ class _Slot:
             return np.moveaxis(value, (0, 1), (-2, -1))
         if self.layout == "frame_kernel":
             return np.moveaxis(value, (0, 1), (-1, -2))[None]
-        return _swap_gates(value.T) if self.layout in ("gates", "gates_bias") else value.T
+        return _swap_gates(value.T) if self.layout == "gates" else value.T
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -216,16 +216,14 @@ def _slots(model: keras.Model, rules: Rules) -> Iterator[_Slot]:
             usual = "conv" if len(variable.shape) > 2 else "matrix"
             yield _Slot(key, variable, leaf if leaf in _LAYOUTS else usual)
             continue
-        layer, leaf = int(recurrent[1]) - 1, recurrent[2]
+        layer, cell, leaf = int(recurrent[1]) - 1, recurrent[2], recurrent[3]
         prefix = key.partition(".recurrence")[0]
+        layout = "gates" if cell == "gru" else "matrix"  # gates of LSTMs are in the same order
         if leaf == "bias":
-            layout = "gates_bias" if len(variable.shape) > 1 else "matrix"
             yield _Slot(f"{prefix}.bias_ih_l{layer}", variable, layout, 0)
             yield _Slot(f"{prefix}.bias_hh_l{layer}", variable, layout, 1)
         else:
             kind = "ih" if leaf == "kernel" else "hh"
-            is_gru = variable.shape[1] == 3 * variable.shape[0]
-            layout = "gates" if is_gru else "matrix"  # gates of LSTMs are in the same order
             yield _Slot(f"{prefix}.weight_{kind}_l{layer}", variable, layout)
 
 

@@ -41,18 +41,6 @@ def test_stages():
     }
 
 
-def test_small_clips(network):
-    for shape in ((1, 1, 1), (2, 9, 5)):
-        assert np.isfinite(network(np.zeros((1, *shape, 3), "uint8"))).all()
-
-
-def test_saving(network, tmp_path):
-    clips = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), "uint8")
-    network.save(tmp_path / "network.keras")
-    loaded = mt.load_model(tmp_path / "network.keras")
-    np.testing.assert_array_equal(loaded(clips, training=False), network(clips, training=False))
-
-
 def test_refuses_other_checkpoints(network):
     rules = only_rules(network)
     state = to_state_dict(network, rules)

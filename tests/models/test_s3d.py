@@ -16,6 +16,7 @@ def network():
     return mt.S3D(classes=5, classifier_activation=None)
 
 
+@pytest.mark.usefixtures("zeros")
 def test_figures():
     check_figures(mt.S3D(), (16, 224, 224), 8320048, 17978771456, "bb4f52a9223b0aaa")
 
@@ -23,11 +24,6 @@ def test_figures():
 def test_logits_are_those_of_torchvision(network):
     with np.load(Path(__file__).parents[1] / "vectors" / "s3d.npz") as stored:
         check_logits(network, CLIPS, stored, "S3D")
-
-
-def test_small_and_odd_clips(network):
-    for shape in ((1, 1, 1), (7, 33, 49)):
-        assert np.isfinite(network(np.zeros((2, *shape, 3), "uint8"))).all()
 
 
 def test_stages_and_features():
@@ -40,13 +36,6 @@ def test_stages_and_features():
         "stage2": (4, 4, 6, 832),
         "stage3": (2, 2, 3, 1024),
     }
-
-
-def test_saving(network, tmp_path):
-    clips = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), "uint8")
-    network.save(tmp_path / "s3d.keras")
-    loaded = mt.load_model(tmp_path / "s3d.keras")
-    np.testing.assert_array_equal(loaded(clips, training=False), network(clips, training=False))
 
 
 def test_presets():

@@ -67,6 +67,11 @@ def test_every_network_with_weights_can_be_trained():
     assert recipe.model_options() == {"dropout_rate": 0.5}
     with pytest.raises(ValueError, match=r"model='I3D' has no ratio\. Received: ratio=1"):
         Recipe(model="I3D", ratio=1)
+    assert Recipe(model="SlowFast50", variant="4x16").model_options()["variant"] == "4x16"
+    with pytest.raises(ValueError, match=r"variants 8x8, 4x16\. Received: variant='paper'"):
+        Recipe(model="SlowFast50", variant="paper")
+    with pytest.raises(ValueError, match="model='X3DM' has no variant"):
+        Recipe(model="X3DM", variant="paper")
     with pytest.raises(ValueError, match="model='MTNet' has no variant"):
         Recipe(model="MTNet", stage_filters=(8,), stage_depths=(1,), variant="paper")
 
