@@ -20,6 +20,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "weights/README.md", *ROOT.glob("docs
 # What a page says -> what runs here.
 SMALLER = {
     'mt.I3D(weights="kinetics400")': 'mt.load_model("small.keras")',  # its weights are 47 MB
+    "num_clips=10, num_crops=3, stride": "num_clips=1, num_crops=1, stride",
     'clip.mp4", top=3': 'clip.mp4", top=3, num_clips=1, num_crops=1',
     "mt.MTNetM(": "mt.MTNet((8,), (1,), ",
     "mt.MTNetS(": "mt.MTNet((8,), (1,), ",

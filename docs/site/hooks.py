@@ -38,6 +38,8 @@ CHAPTERS = {
 }
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.M | re.S)
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+# A picture from another host as the text of a link.
+BADGE = re.compile(r"\[!\[(.*?)\]\(https?://[^)]*\)\]")
 # A line with nothing but a link from the name of a function to its file.
 QUOTE = re.compile(r"^\[`([\w.]+)`\]\(\.\./(keras_mtnet/[\w/]+\.py)\)$", re.M)
 
@@ -123,7 +125,7 @@ def notebook(text: str) -> str:
     """The cells of a notebook as Markdown."""
     cells = []
     for cell in json.loads(text)["cells"]:
-        source = "".join(cell["source"])
+        source = BADGE.sub(r"[\1]", "".join(cell["source"]))
         cells.append(f"```python\n{source}\n```" if cell["cell_type"] == "code" else source)
     return "\n\n".join(cells)
 

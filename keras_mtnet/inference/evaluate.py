@@ -211,6 +211,11 @@ def _label_text(class_names: tuple[str, ...], truth: np.ndarray) -> str:
 
 
 def _weights_digest(model: keras.Model) -> str:
+    if not model.weights:
+        raise ValueError(
+            f"scores_file knows a network by its weights, and {model.name}, an export, shows none: "
+            "leave scores_file out, or test the network that it was made from."
+        )
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())

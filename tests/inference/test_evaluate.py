@@ -3,6 +3,7 @@ import threading
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from numbered_videos import encode
@@ -169,6 +170,10 @@ def test_scores_of_another_test_are_refused(tests, tmp_path):
         with pytest.raises(ValueError, match=message):
             evaluate_views(model, videos, **{**options, **changes})
     assert options["scores_file"].read_bytes() == before
+    nothing = keras.Sequential([keras.Input((4, 16, 16, 3)), keras.layers.GlobalAveragePooling3D()])
+    three = Videos(tests[:3], tests.class_names[:3])
+    with pytest.raises(ValueError, match="knows a network by its weights"):
+        evaluate_views(nothing, three, activation="softmax", **options)
 
 
 # --- Views ----------------------------------------------------------------------------------------
