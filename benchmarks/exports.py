@@ -10,7 +10,7 @@ trained network do. Each network takes clips of its usual size.
 Agreement is the largest difference of scores in [0, 1] from Keras', and the number of clips with
 the same best class. Latency is that of one clip: programs take turns, and the ratio is the median
 over the rounds of a program's time over Keras' in the same round, below 1 for a faster one. Nothing
-else should run on the machine meanwhile.
+else should run on the machine meanwhile; `--rounds 0` measures no latency.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def make(name: str, videos: list[Path]) -> tuple[keras.Model, np.ndarray, str]:
     keras.utils.set_random_seed(0)
     model = build(name, classes=CLASSES, input_shape=shape, classifier_activation=None)
     randomize(model, clips[:4])
-    logits = model.predict(clips, batch_size=4, verbose=0)
+    logits = model.predict(clips, batch_size=2, verbose=0)
     head = [layer for layer in model.layers if hasattr(layer, "kernel")][-1]
     head.kernel.assign(head.kernel * 2 / logits.std(axis=0))
     head.bias.assign((head.bias - logits.mean(axis=0)) * 2 / logits.std(axis=0))
@@ -95,7 +95,7 @@ def randomize(model: keras.Model, clips: np.ndarray) -> None:
 def latencies(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each program in each round, all in turn; two rounds before are not counted."""
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(-2, rounds):
+    for number in range(-2 if rounds else 0, rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
@@ -126,10 +126,9 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     videos = find_videos(options.videos, options.clips)
     model, clips, weights = make(name, videos)
     shape = "x".join(map(str, clips.shape[1:4]))
-    best = len(set(model.predict(clips, batch_size=4, verbose=0).argmax(axis=1)))
+    best = len(set(model.predict(clips, batch_size=2, verbose=0).argmax(axis=1)))
     print(f"\n{name}, {weights}, {len(clips)} clips of {shape}, {best} best classes", flush=True)
     one = clips[:1]
-    model.predict_on_batch(one)  # traced
     runs: dict[str, Callable[[], object]] = {"Keras": lambda: model.predict_on_batch(one)}
     rows = {}
     for kind, (file, export, settings) in EXPORTS.items():
@@ -146,9 +145,11 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     print("| program | difference | same best | size | export | latency, Keras = 1 |")
     print("|---|---|---|---|---|---|")
     for kind, seconds in times.items():
-        ratio = statistics.median(a / b for a, b in zip(seconds, times["Keras"], strict=True))
-        row = rows.get(kind, "- | - | - | -")
-        print(f"| {kind} | {row} | {ratio:.2f} ({statistics.median(seconds):.2f} s) |")
+        latency = "not measured"
+        if seconds:
+            ratio = statistics.median(a / b for a, b in zip(seconds, times["Keras"], strict=True))
+            latency = f"{ratio:.2f} ({statistics.median(seconds):.2f} s)"
+        print(f"| {kind} | {rows.get(kind, '- | - | - | -')} | {latency} |")
     print(whole_videos(model, folder / name / EXPORTS["SavedModel"][0], videos), flush=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from keras_mtnet.export.loading import load_export
-from keras_mtnet.export.preparation import Exportable
+from keras_mtnet.export.preparation import COMPARED, Exportable
 from keras_mtnet.scoring import Scorer
 
 
@@ -53,7 +53,7 @@ def compare_export(
     ...     compare_export(model, path, clips).difference < 1e-5
     True
     """
-    return _compare(Scorer(model, activation), load_export(path), clips)
+    return _compare(Scorer(model, activation, COMPARED), load_export(path), clips)
 
 
 def compare_and_log(exportable: Exportable, path: str | os.PathLike) -> None:
@@ -65,6 +65,6 @@ def compare_and_log(exportable: Exportable, path: str | os.PathLike) -> None:
 
 
 def _compare(scorer: Scorer, export: keras.Model, clips: np.ndarray) -> Comparison:
-    expected, found = scorer(clips), Scorer(export)(clips)
+    expected, found = scorer(clips), Scorer(export, batch_size=scorer.batch_size)(clips)
     same = np.argmax(expected, axis=1) == np.argmax(found, axis=1)
     return Comparison(len(clips), float(np.abs(expected - found).max()), int(same.sum()))

@@ -27,6 +27,7 @@ _EXTRAS = {
     "ai_edge_litert": "litert",
     "tensorflow": "",
 }
+COMPARED = 2  # clips in network and export at a time, which both are in memory
 # Clips of noise, and their frames, height and width where neither network nor clip spec tells.
 _NOISE = 2, 8, 64, 64
 
@@ -68,7 +69,7 @@ def prepare(
         )
     if isinstance(model, ExportedModel):
         raise ValueError(f"{model.name} is an export already: give {caller} the network itself.")
-    scorer = Scorer(model, activation)
+    scorer = Scorer(model, activation, COMPARED)
     if not scorer.certain:
         raise ValueError(
             f"The last layer of {model.name} does not tell what its outputs are: pass "
