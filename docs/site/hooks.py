@@ -155,15 +155,24 @@ def entries(package: str) -> list[tuple[str, str]]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     if package == "models":
-        return families(ast.literal_eval(literals["__all__"]))
+        return families(literal(literals["__all__"]))
     if "_NAMES" not in literals:
-        names = ast.literal_eval(literals["__all__"]) if "__all__" in literals else public(tree)
+        names = literal(literals["__all__"]) if "__all__" in literals else public(tree)
         return [(f"{package}.{name}", f"{package}.{name}") for name in names]
-    table = ast.literal_eval(literals["_NAMES"])
+    table = literal(literals["_NAMES"])
     if package == "":
         return [(n, f"{m}.{n}") for m, names in table.items() if m != "models" for n in names]
     where = {n: m if "." in m else f"{package}.{m}" for n, m in table.items()}
     return [(f"{package}.{name}", f"{module}.{name}") for name, module in where.items()]
+
+
+def literal(node: ast.AST) -> Any:
+    """The value of a literal, without the parts that it takes from other names, as `*NETWORKS`."""
+    if isinstance(node, ast.Dict):
+        return {literal(k): literal(v) for k, v in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [literal(each) for each in node.elts if not isinstance(each, ast.Starred)]
+    return ast.literal_eval(node)
 
 
 def public(tree: ast.Module) -> list[str]:
