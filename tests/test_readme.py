@@ -154,6 +154,8 @@ def check_command(words: list[str]) -> None:
     while "=" in words[0] or words[0] in ("srun", "taskset", "-c", "0"):
         words = words[1:]
     program, *rest = words
+    if program in ("cd", "git", "source") or rest[:2] == ["-m", "venv"]:
+        return
     if program == "keras-mtnet":
         from keras_mtnet import cli
 

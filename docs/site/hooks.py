@@ -23,6 +23,7 @@ PAGES = {
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
     "examples/tutorial.ipynb": "tutorial.md",
+    "benchmarks/study/PROTOCOL.md": "study.md",
 }
 # chapter of the reference -> where its names are listed
 CHAPTERS = {
