@@ -13,6 +13,7 @@ NETWORKS = (
     "MTNetL",
     "MTNetM",
     "MTNetS",
+    "MTNetXS",
     "NarrowR2Plus1D101",
     "NarrowR2Plus1D50",
     "NarrowR3D101",

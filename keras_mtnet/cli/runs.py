@@ -92,6 +92,8 @@ def _add_distill(commands: Any) -> None:
         parser.add_argument(f"--{name}", type=float, default=default, metavar="X", help=help)
     help = "the teacher sees clips of so many times --size (default: 1)"
     parser.add_argument("--shrink", type=int, default=1, metavar="N", help=help)
+    help = "ask the teacher about the clips of so many epochs once, and repeat these"
+    parser.add_argument("--rounds", type=int, metavar="N", help=help)
 
 
 def _distill(arguments: argparse.Namespace) -> None:
@@ -116,7 +118,7 @@ def _distill(arguments: argparse.Namespace) -> None:
         **recipe.model_options(),
     )
     names = ("batch_size", "epochs", "stride", "fps", "augment", "flip", "seed", "checkpoint_steps")
-    flags = ("learning_rate", "temperature", "feature_weight", "shrink")
+    flags = ("learning_rate", "temperature", "feature_weight", "shrink", "rounds")
     path = distill(
         student,
         teacher,

@@ -16,6 +16,7 @@ from keras_mtnet.data.videos import Video, Videos
 from keras_mtnet.video.source import VideoError
 
 LABEL_MODES = ("int", "categorical", "binary", None)
+NUMBER = "number"  # instead of labels the samples' numbers, for what was computed of them before
 _ALIGNMENT = 64  # bytes; TensorFlow copies arrays that begin elsewhere
 _NAMED = 3  # unreadable videos that an error names
 
@@ -24,7 +25,8 @@ class Batch(NamedTuple):
     """What was read of a batch."""
 
     clips: np.ndarray  # uint8 (b, T, S, S, 3)
-    labels: np.ndarray  # int32 (b,), or float32 (b, classes) or (b, 1), as `label_mode` says
+    # int32 (b,), float32 (b, classes) or (b, 1), or int64 numbers (b,), as `label_mode` says
+    labels: np.ndarray
     weights: np.ndarray  # float32 (b,), 0 for clips that stand in for others
     numbers: np.ndarray  # of the samples, int64 (b,)
     first: np.int64  # the number with which the batch begins, whether it can be read or not
@@ -89,7 +91,8 @@ class BatchReader:
             places = np.flatnonzero(readable)
             places = np.resize(places, size) if self.full else places
             clips, labels, numbers = clips[places], labels[places], numbers[places]
-        return Batch(clips, self._form(labels), weights[: len(clips)], numbers, first)
+        labels = self._form(labels, numbers)
+        return Batch(clips, labels, weights[: len(clips)], numbers, first)
 
     def close(self) -> None:
         """Lets the threads end when they have read what they are at.
@@ -109,17 +112,20 @@ class BatchReader:
         numbers = self.stream.numbers(epoch, step)
         size = self.stream.clips if self.full else len(numbers)
         first = numbers[0] if len(numbers) else np.int64(0)
-        zeros = np.zeros(size, "int32")
+        zeros, numbers = np.zeros(size, "int32"), np.full(size, first)
         clips = np.zeros((size, *self.clip_reader.shape), "uint8")
-        return Batch(clips, self._form(zeros), zeros.astype("float32"), np.full(size, first), first)
+        labels = self._form(zeros, numbers)
+        return Batch(clips, labels, zeros.astype("float32"), numbers, first)
 
     def asked_for(self, clips: Any, labels: Any, weights: Any) -> tuple[Any, ...]:
         """What of a batch is given: no labels without `label_mode`, weights with `full`."""
         labeled = (clips,) if self.label_mode is None else (clips, labels)
         return (*labeled, weights) if self.full else labeled
 
-    def _form(self, labels: np.ndarray) -> np.ndarray:
+    def _form(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Labels `(b,)` as `label_mode` says."""
+        if self.label_mode == NUMBER:
+            return numbers
         if self.label_mode == "categorical":
             labels = labels[:, None] == np.arange(len(self.videos.class_names))
             return labels.astype("float32")
@@ -169,7 +175,7 @@ def _check_labels(
     videos: Videos, label_mode: str | None, augment: Augment, sample_weights: bool
 ) -> None:
     received = f"Received: label_mode={label_mode!r}"
-    if label_mode not in LABEL_MODES:
+    if label_mode not in (*LABEL_MODES, NUMBER):
         raise ValueError(f"label_mode must be one of {LABEL_MODES}. {received}")
     if label_mode in ("categorical", "binary") and not videos.class_names:
         raise ValueError(f"label_mode needs videos with class names. {received}")

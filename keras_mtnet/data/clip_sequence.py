@@ -108,7 +108,7 @@ class ClipSequence(keras.utils.PyDataset):
     def _next(self, step: int) -> Future[Batch]:
         """The batch of a step, and begins with those after it."""
         with self._lock:
-            epoch, skip = self.position.epoch, self.position.skip
+            epoch, skip = self.position.stream_epoch, self.position.skip
             self._asked.add(step)
             if step < skip:
                 return self._pool.submit(self._reader.placeholder, epoch, step)

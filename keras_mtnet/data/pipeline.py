@@ -221,7 +221,7 @@ def _read_batches(reader: BatchReader, position: Position, at_once: int) -> tf.d
     def start() -> np.ndarray:
         # An older iterator may still be reading ahead, so what to skip is taken here and at once.
         skip, position.skip = position.skip, 0
-        return np.array([position.epoch, skip], "int64")
+        return np.array([position.stream_epoch, skip], "int64")
 
     def begin(_: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.numpy_function(start, [], tf.int64), [2])
@@ -238,7 +238,7 @@ def _deliver(batches: tf.data.Dataset, position: Position, steps: int) -> tf.dat
 
     def note(place: np.ndarray) -> np.int64:
         epoch, step, _ = map(int, place)
-        if step + 1 == steps and position.epoch == epoch:
+        if step + 1 == steps and position.stream_epoch == epoch:
             position.epoch += 1
         return np.int64(step)
 

@@ -23,10 +23,17 @@ class Position:
         epoch: that the next iteration reads. It advances when one has delivered its last batch.
         skip: number of batches at the beginning of the next iteration that are delivered as
             placeholders, all zeros, without reading anything. Back at 0 as soon as it begins.
+        period: after so many epochs their clips come again, the same ones; never when None.
     """
 
     epoch: int = 0
     skip: int = 0
+    period: int | None = None
+
+    @property
+    def stream_epoch(self) -> int:
+        """The epoch of the stream whose clips the next iteration reads."""
+        return self.epoch if self.period is None else self.epoch % self.period
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from keras_mtnet.models.builder import build
 from keras_mtnet.models.csn import IPCSN101, IPCSN152, IRCSN101, IRCSN152
 from keras_mtnet.models.i3d import I3D
 from keras_mtnet.models.mfnet import MFNet
-from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS
+from keras_mtnet.models.mtnet import MTNet, MTNetL, MTNetM, MTNetS, MTNetXS
 from keras_mtnet.models.preprocessing import decode_predictions, preprocess_input
 from keras_mtnet.models.r2plus1d import (
     NarrowR2Plus1D50,
@@ -65,6 +65,7 @@ __all__ = [
     "MTNetL",
     "MTNetM",
     "MTNetS",
+    "MTNetXS",
     "NarrowR2Plus1D50",
     "NarrowR2Plus1D101",
     "NarrowR3D50",

@@ -11,10 +11,12 @@ _NAMES = {
     "Distiller": "distillation",
     "Recipe": "recipe",
     "RECIPES": "recipe",
+    "TeacherScores": "teacher_scores",
     "default_picture": "preview",
     "distill": "distillation",
     "dry_run": "preview",
     "load_run": "run_folder",
+    "precompute_teacher": "teacher_scores",
     "stored_recipe": "run_folder",
     "train": "run",
 }

@@ -10,11 +10,16 @@ from keras import ops
 from keras_mtnet.callbacks import ExactResume, StopOnNaN
 from keras_mtnet.checks import check_above_0, check_counts
 from keras_mtnet.data import Videos, clips
+from keras_mtnet.data.batches import NUMBER
 from keras_mtnet.files import write_beside
 from keras_mtnet.models.video_model import VideoModel
-
-HEAD = "predictions"  # the classifier of every network here
-SMALLEST = 1e-30  # of a score, before its logarithm
+from keras_mtnet.training.teacher_scores import (
+    SMALLEST,
+    TeacherScores,
+    precompute_teacher,
+    stream_settings,
+    with_features,
+)
 
 
 class Distiller(VideoModel):
@@ -31,7 +36,8 @@ class Distiller(VideoModel):
 
     Args:
         student: the network to train, with as many classes as the teacher.
-        teacher: the network to learn from.
+        teacher: the network to learn from, or the `TeacherScores` of all samples: `fit` then needs
+            the samples' numbers as labels.
         shrink: the student sees the clips of the teacher with height and width divided by this.
         temperature: above 1, small scores count more.
         feature_weight: of the features' cosine distance.
@@ -54,13 +60,20 @@ class Distiller(VideoModel):
     def __init__(
         self,
         student: VideoModel,
-        teacher: VideoModel,
+        teacher: VideoModel | TeacherScores,
         shrink: int = 1,
         temperature: float = 1.0,
         feature_weight: float = 1.0,
         name: str = "distiller",
     ) -> None:
-        widths = student.output_shape[-1], teacher.output_shape[-1]
+        taught: Any  # a network of two outputs, or two tables
+        if isinstance(teacher, TeacherScores):
+            taught = tuple(map(ops.convert_to_tensor, (teacher.log_scores, teacher.features)))
+            shapes = [table.shape for table in taught]
+        else:
+            taught = with_features(teacher)
+            shapes = taught.output_shape
+        widths = student.output_shape[-1], shapes[0][-1]
         if widths[0] != widths[1]:
             raise ValueError(
                 "The student must have the classes of the teacher. Received: a student of "
@@ -76,9 +89,8 @@ class Distiller(VideoModel):
         sizes = [size if size is None else size * shrink for size in (height, width)]
         inputs = keras.Input((frames, *sizes, 3), name="clips")
         x = keras.layers.AveragePooling3D((1, shrink, shrink), name="shrink")(inputs)
-        scores, features = _with_features(student)(x)
-        taught = _with_features(teacher)
-        project = keras.layers.Dense(taught.output_shape[1][-1], use_bias=False, name="projection")
+        scores, features = with_features(student)(x)
+        project = keras.layers.Dense(shapes[1][-1], use_bias=False, name="projection")
         super().__init__(inputs, {"scores": scores, "features": project(features)}, name=name)
         self.temperature, self.feature_weight = temperature, feature_weight
         self.agreement = keras.metrics.Mean(name="agreement")
@@ -95,8 +107,8 @@ class Distiller(VideoModel):
         training: bool = True,
     ) -> Any:
         """The mean loss of a batch; `agreement` counts clips whose best class is the teacher's."""
-        scores, features = (ops.stop_gradient(t) for t in self.teacher(x, training=False))
-        teacher, student = (self._soften(s) for s in (scores, y_pred["scores"]))
+        scores, features = self._teach(x, y)
+        teacher, student = self._soften(scores), self._soften(_log(y_pred["scores"]))
         divergence = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
         cosine = ops.sum(
             ops.normalize(ops.cast(features, "float32"))
@@ -114,15 +126,26 @@ class Distiller(VideoModel):
         """The loss and the agreement; there are no labels to compare with."""
         return self.get_metrics_result()
 
-    def _soften(self, scores: Any) -> Any:
-        """Scores `(N, classes)` to logarithms of scores at the temperature."""
-        logits = ops.log(ops.maximum(ops.cast(scores, "float32"), SMALLEST))
-        return ops.log_softmax(logits / self.temperature)
+    def _teach(self, x: Any, numbers: Any) -> tuple[Any, Any]:
+        """The logarithms of the teacher's scores of clips, and its features of them."""
+        if isinstance(self.teacher, tuple):
+            scores, features = (ops.take(table, numbers, axis=0) for table in self.teacher)
+            return ops.cast(scores, "float32"), features
+        scores, features = (ops.stop_gradient(t) for t in self.teacher(x, training=False))
+        return _log(scores), features
+
+    def _soften(self, log_scores: Any) -> Any:
+        """Logarithms of scores `(N, classes)` to those at the temperature."""
+        return ops.log_softmax(log_scores / self.temperature)
+
+
+def _log(scores: Any) -> Any:
+    return ops.log(ops.maximum(ops.cast(scores, "float32"), SMALLEST))
 
 
 def distill(
     student: VideoModel,
-    teacher: VideoModel,
+    teacher: Any,
     videos: Videos,
     output: str | os.PathLike,
     epochs: int = 30,
@@ -132,6 +155,7 @@ def distill(
     temperature: float = 1.0,
     feature_weight: float = 1.0,
     seed: int = 0,
+    rounds: int | None = None,
     checkpoint_steps: int | None = None,
     verbose: Any = "auto",
     **options: Any,
@@ -143,7 +167,8 @@ def distill(
     Args:
         student: the network to train, of known frames, height and width, with the teacher's
             classes.
-        teacher: the network to learn from.
+        teacher: the network to learn from, or the path of what `precompute_teacher` wrote of it
+            with the same settings: its epochs of clips then come again and again.
         videos: to learn on, from `read_split`; their labels are not used.
         output: folder for checkpoints, `history.csv` and the student, `model.keras`.
         epochs: passes over the videos.
@@ -151,6 +176,8 @@ def distill(
         learning_rate: of AdamW at its peak; it follows half a cosine to 0.
         shrink, temperature, feature_weight: as in `Distiller`.
         seed: of the clips and their order.
+        rounds: ask the teacher about the clips of so many epochs only, before the first step, and
+            keep the answers in `teacher.npz` in the output.
         checkpoint_steps: write a checkpoint after so many steps, besides every ten minutes.
         verbose: as in `keras.Model.fit`.
         **options: of `keras_mtnet.data.clips`, as `stride`, `augment` or `flip`.
@@ -170,11 +197,21 @@ def distill(
     check_counts(epochs=epochs)
     check_above_0(learning_rate=learning_rate)
     folder = Path(output)
-    model = Distiller(student, teacher, shrink, temperature, feature_weight)
     size = height * shrink
-    data = clips(
-        videos, frames, size=size, batch_size=batch_size, training=True, seed=seed, **options
-    )
+    stream = {"frames": frames, "size": size, "batch_size": batch_size, "seed": seed}
+    if rounds is not None:
+        check_counts(rounds=rounds)
+        path = folder / "teacher.npz"
+        teacher = precompute_teacher(teacher, videos, path, rounds, **stream, **options)
+    taught: Any = teacher
+    if isinstance(teacher, str | os.PathLike):
+        taught = TeacherScores.load(teacher)
+        taught.check_stream(stream_settings(videos, **stream, options=options), teacher)
+    names = getattr(taught, "clip_spec", taught).class_names
+    model = Distiller(student, taught, shrink, temperature, feature_weight)
+    data = clips(videos, training=True, label_mode=NUMBER, **stream, **options)
+    if isinstance(taught, TeacherScores):
+        data.position.period = len(taught.features) // (len(data) * batch_size)
     spec = data.clip_spec
     data.clip_spec = None  # its classes are not those that are learned
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * len(data))
@@ -191,14 +228,7 @@ def distill(
             ExactResume(folder / "checkpoints", steps=checkpoint_steps, callbacks=[history]),
         ],
     )
-    names = teacher.clip_spec.class_names
     student.clip_spec = type(spec)(**{**vars(spec), "size": height, "class_names": names})
     with write_beside(folder / "model.keras") as beside:
         student.save(beside)
     return folder / "model.keras"
-
-
-def _with_features(network: VideoModel) -> keras.Model:
-    """The same network with a second output: what its classifier receives, `(N, C)`."""
-    features = network.get_layer(HEAD).input
-    return keras.Model(network.inputs[0], [network.output, features], name=network.name)

@@ -7,7 +7,7 @@ import pytest
 import keras_mtnet as mt
 from keras_mtnet.callbacks import StopOnNaN
 from keras_mtnet.cli import main
-from keras_mtnet.training import Distiller, distill
+from keras_mtnet.training import Distiller, TeacherScores, distill, precompute_teacher
 
 SHAPE = (4, 16, 16, 3)
 CLIPS = np.random.default_rng(0).integers(0, 256, (8, *SHAPE)).astype("uint8")
@@ -131,3 +131,49 @@ def test_command(root, tmp_path, capsys):
     assert not end.value.code, told.err
     assert str(tmp_path / "out" / "model.keras") in told.out
     assert mt.load_model(tmp_path / "out" / "model.keras").clip_spec.class_names == tuple("vwxyz")
+
+
+def test_precomputed_teacher_is_the_teacher(root, tmp_path):
+    """Its clips come again after `rounds` epochs; until then nothing else changes."""
+    videos = mt.data.read_split("folder", root)
+    options = {"batch_size": 4, "stride": 1, "augment": "randaugment", "verbose": 0}
+    histories = []
+    for name, own in {"live": {}, "stored": {"rounds": 2}}.items():
+        distill(network(0), network(1), videos, tmp_path / name, epochs=2, **options, **own)
+        histories.append((tmp_path / name / "history.csv").read_text().splitlines())
+    for live, stored in zip(*histories, strict=True):
+        if live[0] != "e":
+            live, stored = ([float(x) for x in row.split(",")[:3]] for row in (live, stored))
+            np.testing.assert_allclose(stored, live, rtol=2e-3)
+
+    # Another student takes the file; its epochs repeat.
+    path = tmp_path / "stored" / "teacher.npz"
+    distill(network(2), path, videos, tmp_path / "other", epochs=3, **options)
+    scores = TeacherScores.load(path)
+    assert scores.log_scores.shape == (2 * 16, 5) and scores.class_names == tuple("vwxyz")
+    data = mt.data.clips(videos, 4, training=True, size=16, batch_size=4, label_mode="number")
+    data.position.period = 2
+    numbers = [[int(n) for _, batch in data for n in batch] for _ in range(4)]
+    assert numbers == [list(range(16)), list(range(16, 32))] * 2
+    with pytest.raises(ValueError, match="seed was 0 there and is 1 here"):
+        distill(network(2), path, videos, tmp_path / "wrong", seed=1, **options)
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_precomputing_continues(root, tmp_path):
+    videos = mt.data.read_split("folder", root)
+    options = {"frames": 4, "size": 16, "batch_size": 4}
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    precompute_teacher(network(1), videos, one, 2, **options)
+    precompute_teacher(network(1), videos, two, 1, **options)
+    before = TeacherScores.load(two)
+    precompute_teacher(network(1), videos, two, 2, **options)
+    a, b = TeacherScores.load(one), TeacherScores.load(two)
+    np.testing.assert_array_equal(b.features[:16], before.features)
+    np.testing.assert_array_equal(a.features, b.features)
+    np.testing.assert_array_equal(a.log_scores, b.log_scores)
+    with pytest.raises(ValueError, match="size was 16 there and is 32 here"):
+        precompute_teacher(network(1, size=32), videos, two, frames=4, size=32, batch_size=4)
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="holds no scores of precompute_teacher"):
+        TeacherScores.load(tmp_path / "bad.npz")
