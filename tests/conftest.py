@@ -1,8 +1,10 @@
 """What tests share: real clips where there are some, and a small drawn data set everywhere."""
 
 import contextlib
+import gc
 import importlib.metadata
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,26 @@ import keras_mtnet  # noqa: F401  before TensorFlow: see its __init__ on oneDNN
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 TINY_FILTERS, TINY_DEPTHS = (8, 16), (2, 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_graphs():
+    """After each file of tests, frees the graphs that its networks were traced into.
+
+    TensorFlow registers the gradient of each `tf.custom_gradient` in a graph for good, and with it
+    the graph: some hundred networks would take all memory.
+    """
+    yield
+    if "tensorflow" not in sys.modules:
+        return
+    import keras
+    from tensorflow.python.framework.ops import gradient_registry
+
+    keras.backend.clear_session()
+    registered = gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
