@@ -158,6 +158,7 @@ def published(row: Row) -> Row:
     for preset in mt.list_presets(row["model"]):
         options = arguments(row["options"])
         same = all(options.get(key, value) == value for key, value in preset.options.items())
+        same = same and not options.get("non_local")  # nobody publishes weights of those
         if preset.top1 and preset.dataset == DATASETS.get(row["table"]) and same:
             return {
                 "published_top1": str(preset.top1),
