@@ -95,7 +95,7 @@ def randomize(model: keras.Model, clips: np.ndarray) -> None:
 def latencies(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each program in each round, all in turn; two rounds before are not counted."""
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(-2 if rounds else 0, rounds):
+    for number in range(-2, rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
@@ -130,7 +130,7 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     print(f"\n{name}, {weights}, {len(clips)} clips of {shape}, {best} best classes", flush=True)
     one = clips[:1]
     runs: dict[str, Callable[[], object]] = {"Keras": lambda: model.predict_on_batch(one)}
-    rows = {}
+    print("| program | difference | same best | size | export |\n|---|---|---|---|---|", flush=True)
     for kind, (file, export, settings) in EXPORTS.items():
         start = time.perf_counter()
         path = export(model, folder / name / file, **settings)
@@ -139,17 +139,15 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
         files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
         size = sum(p.stat().st_size for p in files) / 1e6
         agreement = f"{found.difference:.1e} | {found.same_best} of {found.clips}"
-        rows[kind] = f"{agreement} | {size:.0f} MB | {seconds:.0f} s"
-        runs[kind] = functools.partial(mt.load_export(path), one)
-    times = latencies(runs, options.rounds)
-    print("| program | difference | same best | size | export | latency, Keras = 1 |")
-    print("|---|---|---|---|---|---|")
-    for kind, seconds in times.items():
-        latency = "not measured"
-        if seconds:
+        print(f"| {kind} | {agreement} | {size:.0f} MB | {seconds:.0f} s |", flush=True)
+        if options.rounds:
+            runs[kind] = functools.partial(mt.load_export(path), one)
+    if options.rounds:
+        times = latencies(runs, options.rounds)
+        print("\n| program | latency, Keras = 1 | seconds |\n|---|---|---|")
+        for kind, seconds in times.items():
             ratio = statistics.median(a / b for a, b in zip(seconds, times["Keras"], strict=True))
-            latency = f"{ratio:.2f} ({statistics.median(seconds):.2f} s)"
-        print(f"| {kind} | {rows.get(kind, '- | - | - | -')} | {latency} |")
+            print(f"| {kind} | {ratio:.2f} | {statistics.median(seconds):.2f} |")
     print(whole_videos(model, folder / name / EXPORTS["SavedModel"][0], videos), flush=True)
 
 
