@@ -88,7 +88,7 @@ def test_a_failure_in_python_is_no_finding():
 
 
 def gradients(dtype, ratio):
-    """Of all weights of a small network, in one row."""
+    """Of all weights of a small network, which bfloat16 can hold, in one row."""
     shape = (16, 64, 64, 3)
     rng = np.random.default_rng(0)
     colors = rng.integers(0, 256, (4, 16, 1, 1, 3))
@@ -98,6 +98,8 @@ def gradients(dtype, ratio):
         (24, 48, 96, 192), (1, 1, 1, 1), ratio=ratio, input_shape=shape, classes=4,
         dropout_rate=0.0, dtype=dtype,
     )  # fmt: skip
+    for variable in model.trainable_variables:
+        variable.assign(tf.cast(tf.cast(variable.value, "bfloat16"), "float32"))
     with tf.GradientTape() as tape:
         scores = model(clips, training=True)
         loss = keras.losses.SparseCategoricalCrossentropy()(np.arange(4), scores)
@@ -110,8 +112,9 @@ def gradients(dtype, ratio):
 def test_training_in_bfloat16_on_this_processor(ratio):
     """Gradients of a whole network have the size and the direction that they have in float32.
 
-    Which frames the prolonged branches keep may turn on the last bit: float32 weights rounded to
-    bfloat16 turn the gradient of this network as much (cosine 0.60). So only its size is compared.
+    Weights are rounded to bfloat16 for both: in float32, too, that turns the gradient of this
+    network (cosine 0.50 at ratio 1). Which frames the prolonged branches keep may turn on the last
+    bit as well, so at ratio 7/8 only the size is compared.
     """
     exact, half = gradients("float32", ratio), gradients("mixed_bfloat16", ratio)
     sizes = np.linalg.norm(exact), np.linalg.norm(half)

@@ -127,7 +127,8 @@ def test_named_networks():
     model = mt.MTNetS(variant="released", input_shape=(16, 112, 112, 3))
     assert sum(w.shape.num_elements() for w in model.trainable_weights) == 39_879_368
     assert model.name == "mtnet_s" and model.output_shape == (None, 200)
-    depths = [size.released_depths for size in mt.models.mtnet.SIZES.values()]
+    sizes = mt.models.mtnet.SIZES
+    depths = [sizes[name].released_depths for name in ("MTNetS", "MTNetM", "MTNetL")]
     assert depths == [(2, 2, 5, 3), (3, 4, 6, 3), (3, 4, 23, 3)]
 
 
