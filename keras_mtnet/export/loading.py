@@ -68,8 +68,8 @@ def _load_savedmodel(path: Path) -> Loaded:
     check_installed("A SavedModel", "tensorflow")
     import tensorflow as tf
 
-    signatures = tf.saved_model.load(os.fspath(path)).signatures
-    serve, told = signatures["serve"], signatures["clip_spec"]()
+    served = tf.saved_model.load(os.fspath(path))
+    serve, told = served.signatures["serve"], served.signatures["clip_spec"]()
     metadata = {
         "clip_spec": json.loads(told["clip_spec"].numpy()),
         "multi_label": told["multi_label"].numpy(),
@@ -77,7 +77,8 @@ def _load_savedmodel(path: Path) -> Loaded:
     shape = serve.structured_input_signature[1]["clips"].shape
 
     def run(clips: np.ndarray) -> np.ndarray:
-        return serve(clips=tf.constant(clips))["scores"].numpy()
+        # By its name: variables live as long as what was loaded, not as long as a signature.
+        return served.signatures["serve"](clips=tf.constant(clips))["scores"].numpy()
 
     return run, tuple(shape), metadata
 

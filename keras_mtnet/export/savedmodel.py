@@ -119,8 +119,8 @@ def _archive(exportable: Exportable, num_clips: int, num_crops: int) -> keras.ex
         best = tf.math.top_k(tf.reduce_mean(scores, axis=(0, 1)), min(_BEST, len(names)))
         return {"labels": tf.gather(names, best.indices), "scores": best.values}
 
+    # Not told of the model: Keras would store every weight twice, as its own and as TensorFlow's.
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serve", _traced(serve))
     if None in (spec.frames, spec.size) or (spec.stride is None and spec.sampling != "uniform"):
         logging.info("No signature serve_video: %s does not know its clips: %s", model.name, spec)

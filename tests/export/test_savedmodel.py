@@ -69,6 +69,8 @@ def test_the_folder_holds_the_spec_and_nothing_is_left_beside(model, exports):
     stored = json.loads((path / "assets.extra" / "clip_spec.json").read_text())
     assert mt.ClipSpec(**stored).class_names == model.clip_spec.class_names
     assert [p.name for p in path.parent.iterdir()] == ["savedmodel"]
+    weights = sum(weight.numpy().nbytes for weight in model.weights)
+    assert next(path.glob("variables/*.data*")).stat().st_size < 1.5 * weights  # stored once
 
 
 def test_clips_of_any_size(tmp_path):
