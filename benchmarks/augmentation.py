@@ -9,9 +9,6 @@ them. The presets' rows hold reading, decoding, resizing and normalizing; those 
 only what they do themselves.
 """
 
-# Before TensorFlow: the package switches on its fast kernels.
-import keras_mtnet as mt  # isort: skip
-
 import argparse
 import json
 import sys
@@ -19,10 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import keras_mtnet as mt
+from keras_mtnet.data import augment, draw_dataset, random_ops
+
 import numpy as np
 import tensorflow as tf
-
-from keras_mtnet.data import augment, draw_dataset, random_ops
 
 
 def cpu_milliseconds(work: Callable[[int], None], count: int) -> float:

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipDraws, ClipReader
 from keras_mtnet.video import VideoError
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
+
+import numpy as np
 
 LONGEST_SECONDS = 5  # of CPU time; the machine may have other work
 WAIT_SECONDS = 60

@@ -12,14 +12,14 @@ import argparse
 import hashlib
 from pathlib import Path
 
-import h5py
 import i3d_views
-import keras
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet.data.stream import Position
 from keras_mtnet.training import Distiller, TeacherScores
+
+import h5py
+import keras
+import numpy as np
 
 SETS = ("jhmdb", "ut_interaction", "weizmann")
 VIEWS = (0, 1)

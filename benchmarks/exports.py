@@ -21,9 +21,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.export import compare_export
@@ -31,6 +28,9 @@ from keras_mtnet.models import build
 from keras_mtnet.models.builder import default_clip
 from keras_mtnet.video import open_video
 from keras_mtnet.video.suffixes import VIDEO_SUFFIXES
+
+import keras
+import numpy as np
 
 # name in the table -> file name, function, its options
 EXPORTS = {

@@ -13,12 +13,12 @@ import itertools
 from pathlib import Path
 
 import i3d_views
-import keras
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet.data.groups import find_groups
 from keras_mtnet.data.videos import Video
+
+import keras
+import numpy as np
 
 VIEWS = (0, 1)
 SETS = (("jhmdb", 1), ("jhmdb", 2), ("jhmdb", 3), ("weizmann", 1), ("ut_interaction", 1))

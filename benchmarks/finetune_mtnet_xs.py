@@ -15,10 +15,10 @@ from pathlib import Path
 import distill_mtnet_xs
 import finetune_i3d
 import i3d_views
+import keras_mtnet as mt
+
 import keras
 import numpy as np
-
-import keras_mtnet as mt
 
 SETS = {"ut_interaction": 30, "jhmdb": 10}  # and the epochs of each
 COLUMNS = ("set", "weights", "seed", "video", "film", "label", "named")

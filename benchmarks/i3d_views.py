@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet.data.videos import Video
 from keras_mtnet.files import write_beside
+
+import keras
+import numpy as np
 
 FRAMES, SIZE, BATCH = 32, 224, 4
 # Place of the square from left to right, of the window from start to end, and mirrored or not.

@@ -38,14 +38,14 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
-
 import keras_mtnet
 from keras_mtnet.data import Videos, clips, draw_dataset, pack, read_split, sampling
 from keras_mtnet.data.geometry import SCALE
 from keras_mtnet.video import ReadCache, open_video
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
 
 FRAMES, STRIDE, SEED, BATCH = 16, 4, 0, 8
 # name -> width, height, suffix, codec, options

@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from keras_mtnet.data.synthetic import draw_dataset
+
+import numpy as np
 
 POLL_SECONDS = 0.002
 

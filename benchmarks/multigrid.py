@@ -17,11 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from keras_mtnet.data import draw_dataset, pack
 from keras_mtnet.data.geometry import SCALE
 from keras_mtnet.training import RECIPES
+
+import numpy as np
 
 TRAIN = """
 import sys

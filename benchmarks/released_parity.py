@@ -23,21 +23,21 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
-
 import keras_mtnet  # noqa: F401  before TensorFlow
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "vectors"))
+import numpy as np
 
-import authors
-import keras
-import tensorflow as tf
-import torch
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "vectors"))
 
 from keras_mtnet.clip_spec import MTNET_MEAN, MTNET_STD
 from keras_mtnet.layers.window_pooling import AveragePool
 from keras_mtnet.models import build
 from keras_mtnet.weights.torch import from_state_dict
+
+import authors
+import keras
+import tensorflow as tf
+import torch
 
 CLIPS = {"16x112x112": (16, 112, 112), "16x111x97": (16, 111, 97)}
 LABEL = 7

@@ -18,9 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from keras_mtnet.data import draw_dataset
+
+import numpy as np
 
 SETTINGS = {
     "model": "MTNet",

@@ -11,11 +11,11 @@ of what the network has learned would not change.
 import argparse
 import json
 
-import keras
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet.data.clip_reader import ClipReader
+
+import keras
+import numpy as np
 
 # Parts of the network from the top down, each made random with those before it.
 CASCADE = ("predictions", "stage3", "stage2", "stage1", "stem")

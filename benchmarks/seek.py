@@ -16,10 +16,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from keras_mtnet.video import ReadCache, VideoFile
+
 import av
 import numpy as np
-
-from keras_mtnet.video import ReadCache, VideoFile
 
 HEIGHT, WIDTH, RATE = 240, 320, 25
 

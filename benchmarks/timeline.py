@@ -14,10 +14,10 @@ import threading
 import time
 from fractions import Fraction
 
+import keras_mtnet as mt
+
 import av
 import numpy as np
-
-import keras_mtnet as mt
 
 HEIGHT, WIDTH, FPS = 240, 320, 25
 

@@ -11,12 +11,12 @@ draws other views and another head. Views are those of `evaluate_views`.
 import argparse
 from collections import Counter
 
-import keras
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipDraws, ClipReader
+
+import keras
+import numpy as np
 
 VIEWS = ((1, 1), (1, 3), (10, 1), (10, 3))
 FRAMES, STRIDE = 16, 2

@@ -21,13 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-import torch
-
 import keras_mtnet as mt
 from keras_mtnet.models import csn, x3d
 from keras_mtnet.models.builder import default_clip
+
+import keras
+import numpy as np
+import torch
 
 REFERENCES = Path()
 CLASSES = 400

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from speed_contenders import cores
 from speed_contenders.turns import Row, run_rounds
+
+import numpy as np
 
 # What torchvision and pytorchvideo have.
 NETWORKS = (
@@ -55,9 +56,9 @@ def clip_of(name: str) -> np.ndarray:
 
 def ours(name: str, _: Path) -> Callable[[], Any]:
     clip = clip_of(name)  # imports keras_mtnet, which sets TensorFlow up
-    import tensorflow as tf
-
     import keras_mtnet as mt
+
+    import tensorflow as tf
 
     network = getattr(mt, name)(classes=400, input_shape=clip.shape[1:])
     scores = tf.function(lambda x: network(x, training=False))
@@ -66,8 +67,9 @@ def ours(name: str, _: Path) -> Callable[[], Any]:
 
 
 def theirs(name: str, references: Path) -> Callable[[], Any]:
-    import torch
     import zoo_parity
+
+    import torch
 
     torch.set_num_threads(cores())
     zoo_parity.REFERENCES = references

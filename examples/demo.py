@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet import plots
+
+import numpy as np
 
 if TYPE_CHECKING:
     import keras

@@ -12,13 +12,12 @@ and `--train_from stage3` trains the last stage alone. What was reached: docs/re
 import os
 
 import keras_mtnet as mt  # before TensorFlow: it switches on fast CPU kernels
-
-import keras  # isort: skip
-import numpy as np
-from absl import app, flags
-
 from keras_mtnet.data.augment import Augment
 from keras_mtnet.data.groups import find_groups
+
+import keras
+import numpy as np
+from absl import app, flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("root", None, "folder with one folder per class and the lists", required=True)

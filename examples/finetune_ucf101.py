@@ -12,7 +12,7 @@ import os
 
 import keras_mtnet as mt  # before TensorFlow: it switches on fast CPU kernels
 
-import keras  # isort: skip
+import keras
 import tensorflow as tf
 from absl import app, flags
 

@@ -9,10 +9,10 @@ Reaches: DeepMind's example clip is "playing cricket". Takes: some seconds. Run:
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 import keras_mtnet as mt
 from keras_mtnet import plots
+
+import numpy as np
 
 
 def main() -> None:

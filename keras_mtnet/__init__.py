@@ -30,8 +30,10 @@ if TYPE_CHECKING:  # what editors complete and type checkers see
     from keras_mtnet.surgery import fuse, to_mtconv
 
 # On many CPUs TensorFlow leaves oneDNN off, and the gradient of a strided Conv3D then takes sixty
-# times as long. TensorFlow reads this when it is imported, so import keras_mtnet first.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# times as long. TensorFlow reads this when it is imported, so import keras_mtnet first; training
+# warns where it was too late.
+if "tensorflow" not in sys.modules:
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 

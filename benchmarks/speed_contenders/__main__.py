@@ -16,9 +16,9 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
-
 from speed_contenders import CLASSES, Built, Contender, Unavailable, cores, plain_forms
+
+import numpy as np
 
 
 def build(contender: Contender) -> Built:

@@ -4,9 +4,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from speed_contenders import CLASSES, Built, Contender, Unavailable
+
+import numpy as np
 
 # Names of the precisions in Keras.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -29,9 +29,9 @@ def network(contender: Contender, input_shape: tuple | None = None) -> Any:
 
 
 def build(contender: Contender, clips: np.ndarray, labels: np.ndarray) -> Built:
-    import keras
-
     import keras_mtnet
+
+    import keras
 
     if contender.backend == "torch" and contender.compiled:
         _allow_many_shapes()
@@ -140,9 +140,9 @@ class Product(NamedTuple):
 
 def products(model: Any, batch: int) -> list[Product]:
     """Lists the convolutions and matrix products of one of our networks, in order."""
-    from keras import layers, ops
-
     from keras_mtnet.layers.recurrence import Recurrence
+
+    from keras import layers, ops
 
     found = []
 

@@ -11,9 +11,9 @@ def no_onednn() -> None:
 
 def plain_convolutions() -> None:
     """1x1x1 convolutions by Keras' Conv3D."""
-    import keras
-
     from keras_mtnet.layers.convolutions import PointwiseConv3D
+
+    import keras
 
     PointwiseConv3D.convolution_op = keras.layers.Conv3D.convolution_op
 
@@ -51,9 +51,9 @@ def pooled_apart() -> None:
 
 def derived_soft_pool() -> None:
     """SoftPool by its formula, with the gradient that follows from it."""
-    from keras import ops
-
     from keras_mtnet.layers import soft_pool
+
+    from keras import ops
 
     def soft_average(*taps: Any) -> Any:
         largest = ops.stop_gradient(soft_pool.maximum(taps))

@@ -6,11 +6,11 @@ import sys
 import types
 from typing import Any
 
+from speed_contenders import CLASSES, Built, Contender, Unavailable
+
 import numpy as np
 import torch
 from torch import nn
-
-from speed_contenders import CLASSES, Built, Contender, Unavailable
 
 # Of MTNetM, for the authors' network: stages of 64, 128, 256 and 512 channels in their code.
 REFERENCE_WIDTHS = {64: 24, 128: 48, 256: 96, 512: 192}

@@ -8,11 +8,11 @@ width of the stages, which is chosen so that the multiply-adds or the parameters
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 import keras_mtnet as mt
 from keras_mtnet.layers.convolutions import PointwiseConv3D
 from keras_mtnet.layers.defaults import batch_norm, he_fan_out
+
+import keras
 
 CLIP = (16, 64, 64, 3)
 FILTERS = 24  # of the first stage of MTNet; the second has twice as many

@@ -12,14 +12,13 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
-from contenders import ROWS, build, cost
-
 import keras_mtnet as mt
-
-import keras  # isort: skip
 from keras_mtnet.data.groups import find_groups
 from keras_mtnet.training.schedules import warmup_cosine
+
+import keras
+import numpy as np
+from contenders import ROWS, build, cost
 
 HERE = Path(__file__).parent
 STRIDES = {"utd_mhad_depth": 3, "jhmdb": 1}

@@ -77,6 +77,7 @@ class VideoModel(keras.Model):
                 self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
         if tensorflow and self.train_function is not made:
+            graphs.warn_without_onednn()
             self.train_function = graphs.as_traced(self.train_function)
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
