@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras_mtnet as mt
+from keras_mtnet.benchmark.machine import describe
 from keras_mtnet.data.videos import Video
 from keras_mtnet.files import write_beside
 
@@ -44,22 +45,27 @@ def read_views(videos: Sequence[Video], view: int, size: int, step: int = 1) -> 
         return np.stack(list(pool.map(lambda video: read_view(video, view, size, step), videos)))
 
 
-def cached(videos: Sequence[Video], folder: Path, view: int, weights: str) -> dict[str, np.ndarray]:
+def cached(
+    videos: Sequence[Video], folder: Path, view: int, weights: str, step: int = 1
+) -> dict[str, np.ndarray]:
     """I3D's outputs of a view of all videos, float16, from the folder or computed into it.
 
-    `map` is the output of `stage3_pool` `(n, 4, 7, 7, 832)`, `feat` what the classifier receives
-    `(n, 1024)`, `score` the scores of Kinetics' classes `(n, 400)`.
+    `map` is the output of `stage3_pool` `(n, 4 / step, 7, 7, 832)`, `feat` what the classifier
+    receives `(n, 1024)`, `score` the scores of Kinetics' classes `(n, 400)`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"pass{view}.{name}.npy" for name in ("map", "feat", "score")}
     if not all(path.exists() for path in paths.values()):
-        # bfloat16 halves the time.
-        i3d = mt.I3D(weights=weights, input_shape=(FRAMES, SIZE, SIZE, 3), dtype="mixed_bfloat16")
+        # It halves the time on processors with instructions for it, and is slow on others.
+        fast = "avx512_bf16" in describe()["instructions"]
+        dtype = "mixed_bfloat16" if fast else "float32"
+        shape = (FRAMES // step, SIZE, SIZE, 3)
+        i3d = mt.I3D(weights=weights, input_shape=shape, dtype=dtype)
         layers = i3d.get_layer("stage3_pool").output, i3d.get_layer("predictions").input
         network = keras.Model(i3d.inputs[0], [*layers, i3d.output])
         parts = []
         for first in range(0, len(videos), BATCH):
-            batch = [read_view(video, view) for video in videos[first : first + BATCH]]
+            batch = [read_view(video, view, step=step) for video in videos[first : first + BATCH]]
             outputs = network.predict_on_batch(np.stack(batch))
             parts.append([np.asarray(output).astype("float16") for output in outputs])
             print(f"\rview {view}: {first + len(batch)} of {len(videos)}", end="", flush=True)
