@@ -13,6 +13,7 @@ from PIL import Image
 from range_server import serve
 from streams import sending
 
+import keras_mtnet as mt
 from keras_mtnet import cli
 
 TRAIN = (
@@ -219,6 +220,37 @@ def test_predict_a_folder(trained, drawn, capfd, tmp_path):
         Image.new("RGB", (48, 32), (10 * i, 0, 0)).save(pictures / f"{i}.png")
     status, out, _ = run(capfd, "predict", "--run", trained, pictures, *views)
     assert status == 0 and out.splitlines()[0] == str(pictures) and len(out.splitlines()) == 3
+
+
+def test_predict_with_a_network_by_name(drawn, capfd, tmp_path):
+    """It is built for clips of --frames and --size; a file stays what it was trained for."""
+    weights = tmp_path / "x3d.weights.h5"
+    mt.X3DXS(classes=400).save_weights(weights)
+    video = sorted((drawn / "Fall").iterdir())[0]
+    flags = ("--model", "X3DXS", "--weights", weights, "--stride", 1, "--num_clips", 1)
+    clip = ("--frames", 6, "--size", 64)
+    status, out, err = run(capfd, "predict", video, *flags, *clip, "--json")
+    assert status == 0 and len(json.loads(out)[0]["predictions"]) == 5, err
+    saved = tmp_path / "x3d.keras"
+    model = mt.X3DXS(classes=3, input_shape=(4, 64, 64, 3))
+    model.clip_spec = mt.ClipSpec(frames=4, stride=1, size=64)
+    model.save(saved)
+    status, _, err = run(capfd, "predict", video, "--model", saved, *clip)
+    assert status == 1 and "trained with frames=4. Received: frames=6" in err
+
+
+def test_app_takes_real_weights_by_itself(monkeypatch, capfd):
+    asked = []
+    monkeypatch.setattr("keras_mtnet.cli.explanations.load_network", asked.append)
+    monkeypatch.setattr("keras_mtnet.app.run_app", lambda model, **options: None)
+    for flags, expected in (
+        ((), ("I3D", "kinetics400", None)),
+        (("--weights", "a.ckpt"), ("I3D", "a.ckpt", None)),
+        (("--run", "runs/a"), ("I3D", "kinetics400", "runs/a")),  # a run comes first
+    ):
+        run(capfd, "app", *flags)
+        got = asked.pop()
+        assert (got.model, got.weights, got.run) == expected
 
 
 def test_predict_an_address(trained, drawn, capfd):

@@ -47,7 +47,7 @@ def add_commands(commands: Any) -> None:
     add_views(parser)
 
     parser = add_command(commands, "app", _app, "serve a page on which people try a network")
-    add_model(parser)
+    add_model(parser, "I3D", "kinetics400")
     for name, kind, default, help in (
         ("host", str, "127.0.0.1", "address to listen at"),
         ("port", int, 7860, "of the address; 0 takes the first free one from 7860 on"),

@@ -75,9 +75,13 @@ def add_commands(commands: Any) -> None:
 
 
 def load_network(arguments: argparse.Namespace) -> Any:
-    """The network that `--run`, or `--model` with `--weights`, names."""
+    """The network that `--run`, or `--model` with `--weights`, names.
+
+    One by name is built for clips of `--frames` and `--size`, where they are given.
+    """
     from keras_mtnet.export import is_export, load_export
     from keras_mtnet.models import build, load_model
+    from keras_mtnet.models.builder import default_clip
     from keras_mtnet.training import load_run
 
     if arguments.run:
@@ -91,7 +95,12 @@ def load_network(arguments: argparse.Namespace) -> Any:
             f"--model {arguments.model} is no file, and a network by name needs --weights, of "
             f"which '{PROGRAM} list' shows the names."
         )
-    return build(arguments.model, weights=arguments.weights)
+    given = getattr(arguments, "frames", None), getattr(arguments, "size", None)
+    if given == (None, None):
+        return build(arguments.model, weights=arguments.weights)
+    usual = default_clip(arguments.model, arguments.weights)
+    frames, size = (own or other for own, other in zip(given, usual, strict=True))
+    return build(arguments.model, weights=arguments.weights, input_shape=(frames, size, size, 3))
 
 
 def _info(arguments: argparse.Namespace) -> None:

@@ -112,17 +112,25 @@ def show(value: Any) -> str:
     return str(Fraction(value)) if value == 7 / 8 else str(value)
 
 
-def add_model(parser: Any) -> None:
-    """Flags that name a network: a run, a file, or a model of this package and its weights."""
-    which = parser.add_mutually_exclusive_group(required=True)
+def add_model(parser: Any, model: str | None = None, weights: str | None = None) -> None:
+    """Flags that name a network: a run, a file, or a model of this package and its weights.
+
+    `model` with `weights` is what is taken where none is named.
+    """
+    which = parser.add_mutually_exclusive_group(required=model is None)
     which.add_argument("--run", metavar="DIR", help="folder of a finished run")
     which.add_argument(
         "--model",
+        default=model,
         metavar="NAME|FILE",
-        help="a .keras file, an export, or a network by name, with --weights",
+        help="a .keras file, an export, or a network by name, with --weights"
+        + (f" (default: {model})" if model else ""),
     )
     parser.add_argument(
-        "--weights", metavar="NAME|FILE", help="of a --model given by name, as hacs"
+        "--weights",
+        default=weights,
+        metavar="NAME|FILE",
+        help="of a --model given by name, as hacs" + (f" (default: {weights})" if weights else ""),
     )
     parser.add_argument(
         "--best",
