@@ -236,7 +236,7 @@ def test_predict_with_a_network_by_name(drawn, capfd, tmp_path):
     model.clip_spec = mt.ClipSpec(frames=4, stride=1, size=64)
     model.save(saved)
     status, _, err = run(capfd, "predict", video, "--model", saved, *clip)
-    assert status == 1 and "trained with frames=4. Received: frames=6" in err
+    assert status == 1 and "takes clips of frames=4. Received: frames=6" in err
 
 
 def test_app_takes_real_weights_by_itself(monkeypatch, capfd):
