@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtnet.layers.numerics import pad_with_zeros
 from keras_mtnet.layers.shapes import sizes
 
 # From this many positions on, TensorFlow's convolution is the faster form of a matrix product.
@@ -82,7 +83,7 @@ class ClipConv3D(keras.layers.Conv3D):
         if 1 in lengths:
             kernel = kernel[tuple(spans)]
         if self._must_be_padded(inputs, kernel):
-            padded = ops.pad(inputs, [[0, 0], *self._padding(inputs, kernel), [0, 0]])
+            padded = pad_with_zeros(inputs, [[0, 0], *self._padding(inputs, kernel), [0, 0]])
             return _convolve(padded, kernel, self.strides, "valid")
         return _convolve(inputs, kernel, self.strides, "same")
 
@@ -122,7 +123,7 @@ class CenteredConv3D(ClipConv3D):
         if self.strides == (1, 1, 1):
             return super().convolution_op(inputs, kernel)
         ends = [[size // 2, size // 2] for size in self.kernel_size]
-        padded = ops.pad(inputs, [[0, 0], *ends, [0, 0]])
+        padded = pad_with_zeros(inputs, [[0, 0], *ends, [0, 0]])
         return _convolve(padded, kernel, self.strides, "valid")
 
 

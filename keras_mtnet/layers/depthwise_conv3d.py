@@ -93,14 +93,12 @@ class DepthwiseConv3D(keras.layers.Layer):
     def _convolve_frames(self, x: Any, kernel: Any) -> Any:
         check_not_empty(x, type(self).__name__)
         before, height, width = (size // 2 for size in self.kernel_size)
-        step = self.strides[0]
-        x = ops.pad(x, [[0, 0], [0, 0], [height, height], [width, width], [0, 0]])
-        _, t, h, w, c = ops.shape(x)
+        step, t = self.strides[0], ops.shape(x)[1]
         taps: Sequence[int] = range(self.kernel_size[0])
         if x.shape[1] == 1:  # all other taps see padding alone
-            taps = (before,)
-        else:
-            x = ops.pad(x, [[0, 0], [before, before], [0, 0], [0, 0], [0, 0]])
+            taps, before = (before,), 0
+        x = ops.pad(x, [[0, 0], *([size, size] for size in (before, height, width)), [0, 0]])
+        _, _, h, w, c = ops.shape(x)
         total = None
         for tap in taps:
             first = tap if len(taps) > 1 else 0

@@ -1,6 +1,6 @@
 """Precision, and gradients written by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -43,3 +43,13 @@ def own_gradient(function: Callable[..., tuple[Any, Callable[[Any], Any]]]) -> C
         return result, lambda *upstream: gradient(tree.flatten(upstream)[0])
 
     return ops.custom_gradient(with_gradient)
+
+
+def pad_with_zeros(x: Any, ends: Sequence[Any]) -> Any:
+    """Zeros before and after every axis, in a form that TensorFlow leaves as it is.
+
+    It fuses a plain padding into the convolution behind it, infers the shape of the result as if
+    there were none, and then drops slices that seem to be whole.
+    """
+    zero = ops.zeros((), x.dtype) if keras.backend.backend() == "tensorflow" else 0
+    return ops.pad(x, ends, constant_values=zero)

@@ -6,6 +6,7 @@ import numpy_layers as reference
 import pytest
 import tensorflow as tf
 
+from keras_mtnet.layers import DepthwiseConv3D
 from keras_mtnet.layers.convolutions import CenteredConv3D, PointwiseConv3D
 
 
@@ -59,6 +60,16 @@ def test_centered_convolution(sizes, strides, kernel):
     np.testing.assert_allclose(y, np.asarray(dense(x))[:, ::t, ::h, ::w], rtol=1e-4, atol=1e-5)
     assert conv.compute_output_shape(x.shape) == y.shape
     assert CenteredConv3D.from_config(conv.get_config()).padding == "same"
+
+
+@pytest.mark.parametrize("frames", [4, 32])
+def test_a_graph_keeps_the_frames_of_a_centered_convolution(frames):
+    """TensorFlow would fuse a plain padding, and lose frames in whatever slices them later."""
+    inputs = keras.Input((frames, 8, 8, 3))
+    x = CenteredConv3D(4, 3, strides=(1, 2, 2), use_bias=False)(inputs)
+    model = keras.Model(inputs, DepthwiseConv3D(3)(x))
+    x = clip(1, frames, 8, 8, 3)
+    np.testing.assert_allclose(model.predict_on_batch(x), model(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [3, 5, 7, 15])
