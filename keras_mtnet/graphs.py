@@ -41,6 +41,13 @@ def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
     return functions[0][kind]
 
 
+def read(variable: keras.Variable) -> Any:
+    """What a variable holds, by one operation; `keras.ops.copy` takes two."""
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(variable.value)
+
+
 # Instructions with which TensorFlow has oneDNN on without being asked.
 ONEDNN = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 

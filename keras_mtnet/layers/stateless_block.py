@@ -40,8 +40,9 @@ class StatelessBlock(_Base):
         state = self.non_trainable_variables
         variables = [*self.trainable_variables, *state]
         function = self._function(inputs)
-        # What the variables hold now: by the second time, some have changed.
-        results = function(*tree.flatten(inputs), *map(ops.copy, variables))
+        # Copies, if there is a second time: by then, some variables have changed.
+        read = ops.copy if self.remat else graphs.read
+        results = function(*tree.flatten(inputs), *map(read, variables))
         outputs = len(results) - len(state)
         for variable, value in zip(state, results[outputs:], strict=True):
             variable.assign(value)
