@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,13 @@ import keras
 from keras_mtnet import graphs
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.layers.clip_normalization import ClipNormalization
+
+# A recurrence over one frame has no state yet to multiply: its recurrent kernel gets no gradient.
+# Keras would ask at every `fit` whether a loss was forgotten; of other variables it still does.
+warnings.filterwarnings(
+    "ignore",
+    r"Gradients do not exist for variables \[('[^']*/(recurrent_kernel|peephole_\w+)'(, )?)+\]",
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")

@@ -1,6 +1,8 @@
 """VideoModel: what it learns from data sets, and what it warns of."""
 
 import logging
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -155,3 +157,21 @@ def test_the_training_step_is_not_rewritten_and_other_graphs_are(model):
     model.compile("sgd", "sparse_categorical_crossentropy")
     model.fit(np.zeros((2, 2, 8, 8, 3), "uint8"), np.zeros(2), verbose=0, callbacks=[Watch()])
     assert inside == [True] and outside == [False]
+
+
+@pytest.mark.parametrize("cell", ["gru", "peephole_lstm"])
+def test_fit_is_silent_about_recurrences_of_one_frame(cell):
+    """And not about a variable that no loss reaches. In a process: pytest shows every warning."""
+    code = f"""
+import keras_mtnet as mt, keras, numpy as np
+model = mt.MTNet((8, 16), (1, 1), classes=2, input_shape=(2, 16, 16, 3), cell="{cell}")
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.fit(np.zeros((2, 2, 16, 16, 3), "uint8"), np.zeros(2), verbose=0)
+unused = keras.Variable([1.0], name="unused")
+optimizer = keras.optimizers.SGD()
+optimizer.build([unused, model.trainable_variables[0]])
+optimizer.apply([None, model.trainable_variables[0].value], [unused, model.trainable_variables[0]])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    warned = [line for line in run.stderr.splitlines() if "Gradients do not exist" in line]
+    assert len(warned) == 1 and "unused" in warned[0]
