@@ -51,17 +51,10 @@ def pooled_apart() -> None:
 
 def derived_soft_pool() -> None:
     """SoftPool by its formula, with the gradient that follows from it."""
-    from keras_mtnet.layers import soft_pool
+    from keras_mtnet.layers import SoftPool
+    from keras_mtnet.layers.window_pooling import WindowPooling
 
-    from keras import ops
-
-    def soft_average(*taps: Any) -> Any:
-        largest = ops.stop_gradient(soft_pool.maximum(taps))
-        below = [ops.maximum(tap - largest, soft_pool.FURTHEST) for tap in taps]
-        shares = [ops.exp(d) for d in below]
-        return largest + soft_pool.weighted_sum(below, shares) / soft_pool.total(shares)
-
-    soft_pool.soft_average = soft_average
+    SoftPool.call = WindowPooling.call  # any windows, by what `_reduce` does
 
 
 def looped_recurrence() -> None:

@@ -1,11 +1,12 @@
 """SoftPool: pooling by the softmax of the values themselves (eq. 5)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_mtnet.layers.numerics import own_gradient, reciprocal
+from keras_mtnet.layers.numerics import at_least_float32, own_gradient, reciprocal
 from keras_mtnet.layers.window_pooling import WindowPooling, maximum, total, weighted_sum
 
 # exp(-104) is 0 in float32: a value further below the maximum of its window has no share in it.
@@ -40,32 +41,43 @@ class SoftPool(WindowPooling):
     2.49
     """
 
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not self._tiles(x.shape[1:4]):
+            return super().call(x, training)
+        y = own_gradient(self._average_tiles)(at_least_float32(x))
+        return ops.cast(self._unfold(y, x), self.compute_dtype)
+
+    def _average_tiles(self, x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """The averages of windows side by side, in folded shape, and their gradient.
+
+        A gradient of its own takes half the operations of the derived one. What is as large as the
+        clip is computed again for it, which takes less time than memory to keep it in.
+        """
+        largest, below, shares = _shares(self._tiled_taps(x))
+        scale = reciprocal(total(shares))
+        mean = weighted_sum(below, shares) * scale  # relative to the largest
+
+        def gradient(upstream: Any) -> tuple[Any]:
+            # dy / dx_i = w_i (1 + x_i - y)
+            _, below, shares = _shares(self._tiled_taps(x), largest)
+            factor = upstream * scale
+            rest = factor * (1.0 - mean)
+            parts = [share * (factor * d + rest) for share, d in zip(shares, below, strict=True)]
+            return (self._join_taps(parts, x),)
+
+        return largest + mean, gradient
+
     def _reduce(self, taps: list[Any], weights: list[Any] | None, training: bool) -> Any:
-        if weights is None:
-            return soft_average(*taps)
-        largest = ops.stop_gradient(maximum(taps))
-        below = [ops.maximum(tap - largest, FURTHEST) for tap in taps]
-        shares = [ops.exp(d) * weight for d, weight in zip(below, weights, strict=True)]
+        largest, below, shares = _shares(taps)
+        if weights is not None:
+            shares = [share * weight for share, weight in zip(shares, weights, strict=True)]
         return largest + weighted_sum(below, shares) * reciprocal(total(shares))
 
 
-@own_gradient
-def soft_average(*taps: Any) -> Any:
-    """Average of tensors of one shape, weighted by their exponentials.
-
-    A gradient of its own takes half the operations of the derived one.
-    """
-    largest = ops.stop_gradient(maximum(taps))  # which the result does not depend on
+def _shares(taps: list[Any], largest: Any = None) -> tuple[Any, list[Any], list[Any]]:
+    """The largest value of each window, how far each place is below it, and the exponentials."""
+    if largest is None:
+        largest = ops.stop_gradient(maximum(taps))  # which the result does not depend on
     furthest = ops.cast(FURTHEST, largest.dtype)  # once, not an operation for each place
     below = [ops.maximum(tap - largest, furthest) for tap in taps]
-    shares = [ops.exp(d) for d in below]
-    scale = reciprocal(total(shares))
-    mean = weighted_sum(below, shares) * scale  # relative to the largest
-
-    def gradient(upstream: Any) -> tuple[Any, ...]:
-        # dy / dx_i = w_i (1 + x_i - y)
-        factor = upstream * scale
-        rest = factor * (1.0 - mean)
-        return tuple(share * (factor * d + rest) for share, d in zip(shares, below, strict=True))
-
-    return largest + mean, gradient
+    return largest, below, [ops.exp(d) for d in below]

@@ -104,10 +104,8 @@ class WindowPooling(keras.layers.Layer):
         axis, so that every piece copied is a long run of memory; strided slices of the same tensor
         took eight times as long. The taps keep the folded shape.
         """
-        sizes, c = list(x.shape[1:4]), x.shape[4]
-        pools = [min(p, s or p) for p, s in zip(self.pool_size, sizes, strict=True)]
-        whole = [s if p == 1 else s // p * p for s, p in zip(sizes, pools, strict=True)]
-        if whole != sizes:
+        c, pools, whole = x.shape[4], *self._tiling(x)
+        if whole != list(x.shape[1:4]):
             x = x[:, : whole[0], : whole[1], : whole[2]]
         (pt, ph, pw), (_, h, w) = pools, whole
         columns = (w // pw, pw * c)
@@ -121,6 +119,26 @@ class WindowPooling(keras.layers.Layer):
             taps = [tap if ph > 1 else ops.reshape(tap, (-1, *columns)) for tap in taps]
             taps = [part for tap in taps for part in ops.split(tap, pw, axis=-1)]
         return taps
+
+    def _join_taps(self, taps: list[Any], x: Any) -> Any:
+        """The clip, shaped as `x`, that `_tiled_taps` splits into `taps`; zeros where it cuts."""
+        c, (pt, ph, pw), whole = x.shape[4], *self._tiling(x)
+        whole = [ops.shape(x)[i + 1] if s is None else s for i, s in enumerate(whole)]
+        if pw > 1:
+            taps = [ops.concatenate(taps[i : i + pw], axis=-1) for i in range(0, len(taps), pw)]
+        if ph > 1:
+            taps = [ops.stack(taps[i : i + ph], axis=1) for i in range(0, len(taps), ph)]
+        if pt > 1:
+            taps = [ops.stack([ops.reshape(tap, (-1, *whole[1:], c)) for tap in taps], axis=1)]
+        y = ops.reshape(taps[0], (-1, *whole, c))
+        ends = [[0, 0 if s is None else s - w] for s, w in zip(x.shape[1:4], whole, strict=True)]
+        return ops.pad(y, [[0, 0], *ends, [0, 0]]) if any(end for _, end in ends) else y
+
+    def _tiling(self, x: Any) -> tuple[list[int], list[int | None]]:
+        """Sizes of the windows, and those of the clip without what is cut off at its end."""
+        sizes = x.shape[1:4]
+        pools = [min(p, s or p) for p, s in zip(self.pool_size, sizes, strict=True)]
+        return pools, [s if p == 1 else s // p * p for s, p in zip(sizes, pools, strict=True)]
 
     def _unfold(self, y: Any, x: Any) -> Any:
         """Gives a result of folded shape its five axes back: (N, T', H', W', C)."""
