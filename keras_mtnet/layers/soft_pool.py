@@ -51,7 +51,7 @@ class SoftPool(WindowPooling):
         """The averages of windows side by side, in folded shape, and their gradient.
 
         A gradient of its own takes half the operations of the derived one. What is as large as the
-        clip is computed again for it, which takes less time than memory to keep it in.
+        clip is computed again for it, instead of kept.
         """
         largest, below, shares = _shares(self._tiled_taps(x))
         scale = reciprocal(total(shares))
