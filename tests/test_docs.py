@@ -68,7 +68,7 @@ def test_nothing_is_loaded_from_other_hosts(site):
 
 def test_code_beside_equations(site):
     text = re.sub("<[^>]+>", "", (site / "architecture.html").read_text(encoding="utf-8"))
-    for line in ("local = math.floor(ratio * channels", "shares = [ops.exp(d) for d in below]"):
+    for line in ("local = math.floor(ratio * channels", "[ops.exp(d) for d in below]"):
         assert line in text
 
 

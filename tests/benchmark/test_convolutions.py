@@ -90,9 +90,9 @@ def test_a_failure_in_python_is_no_finding():
 def gradients(dtype, ratio):
     """Of all weights of a small network, which bfloat16 can hold, in one row."""
     shape = (16, 64, 64, 3)
-    rng = np.random.default_rng(0)
-    colors = rng.integers(0, 256, (4, 16, 1, 1, 3))
-    clips = (0.7 * colors + 0.3 * rng.integers(0, 256, (4, *shape))).astype("uint8")
+    # Smooth clips: of noise, normalization keeps little else than what rounding does to it.
+    colors = np.random.default_rng(0).integers(0, 256, (8 * 16, 4, 4, 3))
+    clips = np.reshape(tf.image.resize(colors, shape[1:3]), (8, *shape)).astype("uint8")
     keras.utils.set_random_seed(0)
     model = MTNet(
         (24, 48, 96, 192), (1, 1, 1, 1), ratio=ratio, input_shape=shape, classes=4,
@@ -102,7 +102,7 @@ def gradients(dtype, ratio):
         variable.assign(tf.cast(tf.cast(variable.value, "bfloat16"), "float32"))
     with tf.GradientTape() as tape:
         scores = model(clips, training=True)
-        loss = keras.losses.SparseCategoricalCrossentropy()(np.arange(4), scores)
+        loss = keras.losses.SparseCategoricalCrossentropy()(np.arange(8) % 4, scores)
     variables = [v.value for v in model.trainable_variables]
     found = tape.gradient(loss, variables, unconnected_gradients="zero")
     return np.concatenate([np.ravel(gradient) for gradient in found])
@@ -112,9 +112,8 @@ def gradients(dtype, ratio):
 def test_training_in_bfloat16_on_this_processor(ratio):
     """Gradients of a whole network have the size and the direction that they have in float32.
 
-    Weights are rounded to bfloat16 for both: in float32, too, that turns the gradient of this
-    network (cosine 0.50 at ratio 1). Which frames the prolonged branches keep may turn on the last
-    bit as well, so at ratio 7/8 only the size is compared.
+    Which frames the prolonged branches keep may turn on the last bit, so at ratio 7/8 only the size
+    is compared.
     """
     exact, half = gradients("float32", ratio), gradients("mixed_bfloat16", ratio)
     sizes = np.linalg.norm(exact), np.linalg.norm(half)
