@@ -223,14 +223,18 @@ def test_predict_a_folder(trained, drawn, capfd, tmp_path):
 
 
 def test_predict_with_a_network_by_name(drawn, capfd, tmp_path):
-    """It is built for clips of --frames and --size; a file stays what it was trained for."""
+    """Built for clips of --frames and --size and the weights' classes; a file stays as it is."""
     weights = tmp_path / "x3d.weights.h5"
-    mt.X3DXS(classes=400).save_weights(weights)
+    mt.X3DXS(classes=3).save_weights(weights)
     video = sorted((drawn / "Fall").iterdir())[0]
     flags = ("--model", "X3DXS", "--weights", weights, "--stride", 1, "--num_clips", 1)
     clip = ("--frames", 6, "--size", 64)
     status, out, err = run(capfd, "predict", video, *flags, *clip, "--json")
-    assert status == 0 and len(json.loads(out)[0]["predictions"]) == 5, err
+    assert status == 0 and len(json.loads(out)[0]["predictions"]) == 3, err
+    headless = tmp_path / "headless.weights.h5"
+    mt.X3DXS(include_top=False).save_weights(headless)
+    status, _, err = run(capfd, "predict", video, "--model", "X3DXS", "--weights", headless)
+    assert status == 1 and "headless.weights.h5 has no classifier" in err
     saved = tmp_path / "x3d.keras"
     model = mt.X3DXS(classes=3, input_shape=(4, 64, 64, 3))
     model.clip_spec = mt.ClipSpec(frames=4, stride=1, size=64)

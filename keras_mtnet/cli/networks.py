@@ -77,12 +77,15 @@ def add_commands(commands: Any) -> None:
 def load_network(arguments: argparse.Namespace) -> Any:
     """The network that `--run`, or `--model` with `--weights`, names.
 
-    One by name is built for clips of `--frames` and `--size`, where they are given.
+    One by name is built for clips of `--frames` and `--size`, where they are given, and for as many
+    classes as the file of its weights has.
     """
     from keras_mtnet.export import is_export, load_export
     from keras_mtnet.models import build, load_model
     from keras_mtnet.models.builder import default_clip
+    from keras_mtnet.presets import lookup
     from keras_mtnet.training import load_run
+    from keras_mtnet.weights.load import stored_classes
 
     if arguments.run:
         return load_run(arguments.run, best=arguments.best)[0]
@@ -95,12 +98,17 @@ def load_network(arguments: argparse.Namespace) -> Any:
             f"--model {arguments.model} is no file, and a network by name needs --weights, of "
             f"which '{PROGRAM} list' shows the names."
         )
+    options: dict[str, Any] = {}
+    if lookup(arguments.model, arguments.weights) is None:  # a file: what was it trained for?
+        options["classes"] = stored_classes(arguments.weights)
+        if options["classes"] is None:
+            raise ValueError(f"--weights {arguments.weights} has no classifier to name classes by.")
     given = getattr(arguments, "frames", None), getattr(arguments, "size", None)
-    if given == (None, None):
-        return build(arguments.model, weights=arguments.weights)
-    usual = default_clip(arguments.model, arguments.weights)
-    frames, size = (own or other for own, other in zip(given, usual, strict=True))
-    return build(arguments.model, weights=arguments.weights, input_shape=(frames, size, size, 3))
+    if given != (None, None):
+        usual = default_clip(arguments.model, arguments.weights)
+        frames, size = (own or other for own, other in zip(given, usual, strict=True))
+        options["input_shape"] = (frames, size, size, 3)
+    return build(arguments.model, weights=arguments.weights, **options)
 
 
 def _info(arguments: argparse.Namespace) -> None:
