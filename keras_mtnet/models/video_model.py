@@ -19,7 +19,7 @@ from keras_mtnet.layers.clip_normalization import ClipNormalization
 # Keras would ask at every `fit` whether a loss was forgotten; of other variables it still does.
 warnings.filterwarnings(
     "ignore",
-    r"Gradients do not exist for variables \[('[^']*/(recurrent_kernel|peephole_\w+)'(, )?)+\]",
+    r"Gradients do not exist for variables \[('[^']*/recurrent_kernel'(, )?)+\]",
 )
 
 
