@@ -75,17 +75,23 @@ class ClipConv3D(keras.layers.Conv3D):
         if self.padding != "same" or self.dilation_rate != (1, 1, 1):
             return super().convolution_op(inputs, kernel)
         lengths = inputs.shape[1:4]
-        middle = [(size - 1) // 2 for size in kernel.shape[:3]]
-        spans = [
-            slice(m, m + 1) if length == 1 else slice(None)
-            for m, length in zip(middle, lengths, strict=True)
-        ]
         if 1 in lengths:
-            kernel = kernel[tuple(spans)]
+            kernel = self._center(kernel, [length == 1 for length in lengths])
         if self._must_be_padded(inputs, kernel):
             padded = pad_with_zeros(inputs, [[0, 0], *self._padding(inputs, kernel), [0, 0]])
             return _convolve(padded, kernel, self.strides, "valid")
         return _convolve(inputs, kernel, self.strides, "same")
+
+    @staticmethod
+    def _center(kernel: Any, chosen: Sequence[bool]) -> Any:
+        """The center of the kernel along the chosen axes of frames, rows and columns.
+
+        TensorFlow's gradient of an index takes twelve times as long as that of `ops.slice`.
+        """
+        spans = kernel.shape[:3]
+        starts = [(n - 1) // 2 if one else 0 for n, one in zip(spans, chosen, strict=True)]
+        lengths = [1 if one else n for n, one in zip(spans, chosen, strict=True)]
+        return ops.slice(kernel, (*starts, 0, 0), (*lengths, *kernel.shape[3:]))
 
     @staticmethod
     def _must_be_padded(x: Any, kernel: Any) -> bool:
@@ -137,7 +143,8 @@ def _convolve(x: Any, kernel: Any, strides: Sequence[int], padding: str) -> Any:
         return ops.conv(x, kernel, list(strides), padding)
     shape = x.shape if None not in x.shape[1:] else ops.shape(x)
     frames = ops.reshape(x, (-1, *shape[2:]))
-    y = ops.conv(frames, kernel[0], list(strides[1:]), padding)
+    kernel = ops.reshape(kernel, kernel.shape[1:])
+    y = ops.conv(frames, kernel, list(strides[1:]), padding)
     return ops.reshape(y, (-1, shape[1], *ops.shape(y)[1:]))
 
 
