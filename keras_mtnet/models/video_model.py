@@ -28,7 +28,7 @@ class VideoModel(keras.Model):
     """A functional `keras.Model` that knows which clips it takes.
 
     Attributes:
-        training_data: the data set that `fit` was given last, for callbacks; None before.
+        training_data: the data set that `fit` is running on, for callbacks; else None.
         torch_keys: by name of a published code base, how it names the weights; empty for a model
             that no builder made.
     """
@@ -70,7 +70,10 @@ class VideoModel(keras.Model):
         object.__setattr__(self, "training_data", x)  # Keras would track and export it
         if isinstance(x, keras.utils.PyDataset) and hasattr(x, "position"):
             kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras would do it again
-        return super().fit(x, *args, **kwargs)
+        try:
+            return super().fit(x, *args, **kwargs)
+        finally:
+            object.__setattr__(self, "training_data", None)
 
     def make_train_function(self, force: bool = False) -> None:
         """As Keras' own; on TensorFlow, the first step takes a fifth of the time.
