@@ -14,7 +14,7 @@ demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py --output runs/demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

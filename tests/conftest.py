@@ -15,6 +15,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 TINY_FILTERS, TINY_DEPTHS = (8, 16), (2, 1)
 
+# Files that take longest, in this order: started first, so that no worker is left alone with one.
+LONGEST = (
+    *("models/test_zoo.py", "test_readme.py", "callbacks/test_exact_resume.py"),
+    *("test_docstrings.py", "training/test_run.py", "training/test_distillation.py"),
+    *("models/test_slowfast.py", "benchmark/test_convolutions.py", "test_init.py"),
+    *("training/test_distributed.py", "models/test_builder.py", "models/test_backends.py"),
+    *("test_cli.py", "training/test_resume.py", "test_demo.py", "models/test_released_mtnet.py"),
+    *("examples/test_finetune_ucf101.py", "examples/test_finetune_jhmdb.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(scope="module", autouse=True)
 def freed_graphs():
