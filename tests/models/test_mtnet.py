@@ -231,7 +231,7 @@ def test_classifier_activation(model):
 
 def test_dropout_rate():
     assert narrow(dropout_rate=0.3).get_layer("head_dropout").rate == 0.3
-    x = clip(8, *CLIP)  # some 60 features that are not zero: two equal masks are out of the question
+    x = clip(8, *CLIP)  # some 60 features that are not zero: no two masks are equal
     model = narrow(dropout_rate=0.5, classifier_activation=None)
     model.get_layer("predictions").kernel.assign(np.ones((16, 5)))
     assert np.abs(model(x, training=True) - model(x, training=True)).max() > 1e-3
