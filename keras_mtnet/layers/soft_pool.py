@@ -50,17 +50,20 @@ class SoftPool(WindowPooling):
     def _average_tiles(self, x: Any) -> tuple[Any, Callable[[Any], Any]]:
         """The averages of windows side by side, in folded shape, and their gradient.
 
-        A gradient of its own takes half the operations of the derived one. It keeps one number for
-        each of the clip, dy / dx_i = w_i (1 + x_i - y), which inference does not compute.
+        A gradient of its own takes half the operations of the derived one. What is as large as the
+        clip is computed again for it, instead of kept.
         """
         largest, below, shares = _shares(self._tiled_taps(x))
         scale = reciprocal(total(shares))
         mean = weighted_sum(below, shares) * scale  # relative to the largest
-        rest = 1.0 - mean
-        slopes = [share * scale * (d + rest) for share, d in zip(shares, below, strict=True)]
 
         def gradient(upstream: Any) -> tuple[Any]:
-            return (self._join_taps([upstream * slope for slope in slopes], x),)
+            # dy / dx_i = w_i (1 + x_i - y)
+            _, below, shares = _shares(self._tiled_taps(x), largest)
+            factor = upstream * scale
+            rest = factor * (1.0 - mean)
+            parts = [share * (factor * d + rest) for share, d in zip(shares, below, strict=True)]
+            return (self._join_taps(parts, x),)
 
         return largest + mean, gradient
 
@@ -71,9 +74,10 @@ class SoftPool(WindowPooling):
         return largest + weighted_sum(below, shares) * reciprocal(total(shares))
 
 
-def _shares(taps: list[Any]) -> tuple[Any, list[Any], list[Any]]:
+def _shares(taps: list[Any], largest: Any = None) -> tuple[Any, list[Any], list[Any]]:
     """The largest value of each window, how far each place is below it, and the exponentials."""
-    largest = ops.stop_gradient(maximum(taps))  # which the result does not depend on
+    if largest is None:
+        largest = ops.stop_gradient(maximum(taps))  # which the result does not depend on
     furthest = ops.cast(FURTHEST, largest.dtype)  # once, not an operation for each place
     below = [ops.maximum(tap - largest, furthest) for tap in taps]
     return largest, below, [ops.exp(d) for d in below]
