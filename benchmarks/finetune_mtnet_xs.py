@@ -1,26 +1,30 @@
 """MTNetXS from distilled and from random weights, with the same budget of fine-tuning.
 
-    python benchmarks/finetune_mtnet_xs.py --videos VIDEOS --distilled runs/xs/FILE.weights.h5 \\
+    python benchmarks/finetune_mtnet_xs.py --videos VIDEOS --distilled runs/xs/model.keras \\
         --output docs/results/mtnet_xs.csv
 
-The clips are the student's views of `distill_mtnet_xs.py`: two of each training video, mirrored at
-random; in tests the mean of both. The last epoch counts. Start it again to continue with the next
-run. The table has the mean over seeds, with the interval of `finetune_i3d.py` over all their clips.
+Split 1 of both sets, the clips and the augmentation of `distill_mtnet_xs.py`; in tests the mean of
+two windows of each video. The last epoch counts. Each run has a process of its own; start it again
+to continue. The table has the mean over seeds, with the interval of `finetune_i3d.py` over all
+their clips.
 """
 
 import argparse
 import csv
+import itertools
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import distill_mtnet_xs
 import finetune_i3d
-import i3d_views
 import keras_mtnet as mt
 
 import keras
 import numpy as np
 
-SETS = {"ut_interaction": 20, "jhmdb": 5}  # and the epochs of each
+SETS = {"ut_interaction": 40, "jhmdb": 10}  # and the epochs of each
+WEIGHTS = ("random", "distilled")
 COLUMNS = ("set", "weights", "seed", "video", "film", "label", "named")
 
 
@@ -30,46 +34,47 @@ def main() -> None:
     parser.add_argument("--distilled", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path, help="CSV of all test clips")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, help="default: 20 of UT-Interaction, 5 of J-HMDB")
+    parser.add_argument("--epochs", type=int, help="default: 40 of UT-Interaction, 10 of J-HMDB")
+    parser.add_argument("--processes", type=int, default=1, help="runs at the same time")
     arguments = parser.parse_args()
     rows = finetune_i3d.read(arguments.output)
     done = {(row["set"], row["weights"], row["seed"]) for row in rows}
-    for name in SETS:
-        loaded = load(arguments.videos / name)
-        for seed in range(arguments.seeds):
-            for weights in ("random", "distilled"):
-                if (name, weights, str(seed)) in done:
-                    continue
-                file = arguments.distilled if weights == "distilled" else None
-                facts = {"set": name, "weights": weights, "seed": str(seed)}
-                rows += run(facts, loaded, file, arguments.epochs or SETS[name])
-                with open(arguments.output, "w", newline="") as output:
-                    writer = csv.DictWriter(output, COLUMNS, lineterminator="\n")
-                    writer.writeheader()
-                    writer.writerows(rows)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.processes, spawn, max_tasks_per_child=1) as pool:
+        runs = [
+            pool.submit(run, *one, arguments)
+            for one in itertools.product(SETS, map(str, range(arguments.seeds)), WEIGHTS)
+            if (one[0], one[2], one[1]) not in done
+        ]
+        for finished in as_completed(runs):
+            rows += finished.result()
+            with open(arguments.output, "w", newline="") as output:
+                writer = csv.DictWriter(output, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
     report(rows)
 
 
-def load(root: Path) -> tuple:
-    """All videos of a set, their clips `(views, n, 8, 96, 96, 3)`, and both lists of split 1."""
-    videos = i3d_views.read_all(root)
-    views = distill_mtnet_xs.VIEWS
-    clips = np.stack([i3d_views.read_views(videos, view, 96, 4) for view in views])
-    lists = [i3d_views.places(root, videos, 1, subset) for subset in ("train", "test")]
-    return videos, clips, *lists
-
-
-def run(facts: dict[str, str], loaded: tuple, weights: Path | None, epochs: int) -> list[dict]:
+def run(name: str, seed: str, weights: str, arguments: argparse.Namespace) -> list[dict]:
     """Trains once, and returns a row for each test clip."""
-    videos, clips, train, test = loaded
-    labels = np.array([video.label for video in videos])
-    seed = int(facts["seed"])
-    keras.utils.set_random_seed(seed)
-    model = mt.MTNetXS(
-        weights=weights, classes=int(labels.max()) + 1, input_shape=distill_mtnet_xs.SHAPE
+    train, test = (
+        mt.data.read_split("ucf101", str(arguments.videos / name), subset=subset)
+        for subset in ("train", "test")
     )
-    seen, targets = np.concatenate(clips[:, train]), np.tile(labels[train], len(clips))
-    data = distill_mtnet_xs.Views(seen, targets, seed)
+    frames, size = distill_mtnet_xs.SHAPE[:2]
+    keras.utils.set_random_seed(int(seed))
+    model = mt.MTNetXS(
+        weights=arguments.distilled if weights == "distilled" else None,
+        classes=len(train.class_names),
+        input_shape=distill_mtnet_xs.SHAPE,
+    )
+    data = mt.data.clips(
+        *(train, frames, distill_mtnet_xs.STRIDE, size, distill_mtnet_xs.BATCH),
+        training=True,
+        seed=int(seed),
+        augment=distill_mtnet_xs.AUGMENT,
+    )
+    epochs = arguments.epochs or SETS[name]
     steps = epochs * len(data)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=1e-3, warmup_steps=steps // 10
@@ -77,9 +82,14 @@ def run(facts: dict[str, str], loaded: tuple, weights: Path | None, epochs: int)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.05, global_clipnorm=1.0)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(data, epochs=epochs, shuffle=False, verbose=0)
-    print(facts, history.history["accuracy"][-1], flush=True)
-    scores = sum(model.predict(view[test], batch_size=16, verbose=0) for view in clips)
-    return finetune_i3d.rows_of(facts, videos, finetune_i3d.films_of(videos), test, scores)
+    tested = mt.evaluate_views(model, test, num_clips=2, num_crops=1, verbose=False)
+    accuracy = history.history["accuracy"][-1]
+    print(f"{name} {weights} {seed}: training {accuracy:.3f}, test {tested.top1:.3f}", flush=True)
+    columns = (tested.names, tested.groups, tested.labels, tested.predicted)
+    return [
+        dict(zip(COLUMNS, (name, weights, seed, *row), strict=True))
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def report(rows: list[dict]) -> None:

@@ -56,11 +56,8 @@ def cached(
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"pass{view}.{name}.npy" for name in ("map", "feat", "score")}
     if not all(path.exists() for path in paths.values()):
-        # It halves the time on processors with instructions for it, and is slow on others.
-        fast = "avx512_bf16" in describe()["instructions"]
-        dtype = "mixed_bfloat16" if fast else "float32"
         shape = (FRAMES // step, SIZE, SIZE, 3)
-        i3d = mt.I3D(weights=weights, input_shape=shape, dtype=dtype)
+        i3d = mt.I3D(weights=weights, input_shape=shape, dtype=fastest_dtype())
         layers = i3d.get_layer("stage3_pool").output, i3d.get_layer("predictions").input
         network = keras.Model(i3d.inputs[0], [*layers, i3d.output])
         parts = []
@@ -74,6 +71,11 @@ def cached(
             with write_beside(path) as beside:
                 np.save(beside, np.concatenate(arrays))
     return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+
+
+def fastest_dtype() -> str:
+    """bfloat16 halves the time on processors with instructions for it, and is slow on others."""
+    return "mixed_bfloat16" if "avx512_bf16" in describe()["instructions"] else "float32"
 
 
 def read_all(root: Path) -> list[Video]:

@@ -1,12 +1,15 @@
 """From import to training MTNetM: seconds and resident memory, stage by stage.
 
     python benchmarks/training_step.py
+    python benchmarks/training_step.py --model MTNetL --batch_size 1
+    python benchmarks/training_step.py --sizes 80 160
     PYTHONPATH=OTHER_CHECKOUT python benchmarks/training_step.py
 
-Four clips of 16 x 112 x 112 and SGD. To compare two versions, run them in turns, with nothing else
+Clips of 16 x 112 x 112 and SGD. To compare two versions, run them in turns, with nothing else
 on the machine. Memory is that of the whole process; the last line has its peak.
 """
 
+import argparse
 import resource
 import statistics
 import time
@@ -30,15 +33,33 @@ def timed(function, *arguments):
     return result, time.perf_counter() - start
 
 
+def batch(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    clips = np.random.default_rng(0).integers(0, 256, (count, 16, size, size, 3), "uint8")
+    return clips, np.zeros(count, "int32")
+
+
 def main() -> None:
-    model, seconds = timed(lambda: mt.MTNetM(input_shape=(16, 112, 112, 3), classes=400))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="MTNetM")
+    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[], help="of further clips, a first step of each"
+    )
+    arguments = parser.parse_args()
+    tell("imports", 0.0)
+    # The network knows its clip's size where it sees no other.
+    size = None if arguments.sizes else 112
+    shape = (16, size, size, 3)
+    build = getattr(mt, arguments.model)
+    model, seconds = timed(lambda: build(input_shape=shape, classes=400))
     tell("network", seconds)
     model.compile("sgd", "sparse_categorical_crossentropy")
-    clips = np.random.default_rng(0).integers(0, 256, (4, 16, 112, 112, 3), "uint8")
-    labels = np.zeros(4, "int32")
+    clips, labels = batch(arguments.batch_size, 112)
     tell("first step", timed(model.train_on_batch, clips, labels)[1])
     times = [timed(model.train_on_batch, clips, labels)[1] for _ in range(STEPS)]
     tell("later step", statistics.median(times))
+    for size in arguments.sizes:
+        tell(f"size {size}", timed(model.train_on_batch, *batch(arguments.batch_size, size))[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(f"{'peak':12} {'':9}  {peak:6,.0f} MB")
 

@@ -1,13 +1,15 @@
 """TensorFlow's graphs: functions that several blocks share, and steps that run as traced."""
 
 import functools
+import itertools
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def is_shareable() -> bool:
@@ -72,8 +74,32 @@ def warn_without_onednn(information: Path = Path("/proc/cpuinfo")) -> None:
         )
 
 
-def as_traced(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A training step whose graph TensorFlow does not rewrite before its first run on CPUs.
+def for_each_shape(make: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """A training step out of Keras' functions for it, a new one for each shape of batches.
+
+    Keras' own is traced for all shapes when it meets a second one, which takes three times as long
+    as the first time; steps are then half as fast.
+
+    Args:
+        make: gives a function that has not been traced.
+    """
+    steps: dict[str, Callable[[Any], Any]] = {}
+
+    def run(batches: Iterator[Any]) -> Any:
+        spec = getattr(batches, "element_spec", None)
+        if spec is None:  # of `train_on_batch`
+            batch = next(batches)
+            batches = itertools.chain([batch], batches)
+            spec = keras.tree.map_structure(lambda x: (np.shape(x), type(x)), batch)
+        if str(spec) not in steps:
+            steps[str(spec)] = _as_traced(make())
+        return steps[str(spec)](batches)
+
+    return run
+
+
+def _as_traced(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The step, whose graph TensorFlow does not rewrite before its first run on CPUs.
 
     For MTNetM that takes as long as all other preparations, and steps are not faster afterwards:
     the layers here are written in the operations that they shall run. On GPUs it chooses the
@@ -85,12 +111,12 @@ def as_traced(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return step
 
     @functools.wraps(step)
-    def run(iterator: Any) -> Any:
+    def run(batches: Any) -> Any:
         name = "disable_meta_optimizer"
         before = tf.config.optimizer.get_experimental_options().get(name, False)
         tf.config.optimizer.set_experimental_options({name: True})
         try:
-            return step(iterator)
+            return step(batches)
         finally:
             tf.config.optimizer.set_experimental_options({name: before})
 

@@ -81,11 +81,15 @@ def export_savedmodel(
     check_counts(num_clips=num_clips, num_crops=num_crops)
     exportable = prepare(model, class_names, activation, check, "export_savedmodel")
     path = check_new_folder(path, "an export")
+    import tensorflow as tf
+
     archive = _archive(exportable, num_clips, num_crops)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keras would print every captured weight, under the path that is about to be renamed.
     with write_beside(path) as beside, quiet():
-        archive.write_out(str(beside))
+        # Gradients, which nobody needs here, would take most of the time.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        archive.write_out(str(beside), options)
         (beside / "assets.extra").mkdir()
         text = json.dumps(exportable.spec.to_dict()) + "\n"
         write_text(beside / "assets.extra" / "clip_spec.json", text)
@@ -102,16 +106,23 @@ def _archive(exportable: Exportable, num_clips: int, num_crops: int) -> keras.ex
     clip = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="clips")
     video = tf.TensorSpec((None, None, None, 3), tf.uint8, name="frames")
 
-    @tf.function(input_signature=[clip], autograph=False)
-    def serve(clips: tf.Tensor) -> dict[str, tf.Tensor]:
+    @tf.function(autograph=False)
+    def call(clips: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = tf.cast(scorer.to_scores(model(clips, training=False)), tf.float32)
         return {"scores": scores, "labels": tf.gather(names, tf.argmax(scores, axis=-1))}
+
+    # TensorFlow traces what it saves once more, so the signatures call a function that is traced.
+    traced = call.get_concrete_function(clip)
+
+    @tf.function(input_signature=[clip], autograph=False)
+    def serve(clips: tf.Tensor) -> dict[str, tf.Tensor]:
+        return traced(clips)
 
     @tf.function(input_signature=[video], autograph=False)
     def serve_video(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         def score(numbers: tf.Tensor) -> tf.Tensor:  # one clip at a time, so that memory is bounded
             views = crops(tf.gather(frames, numbers), spec.size, num_crops)
-            return serve(views)["scores"]
+            return traced(views)["scores"]
 
         numbers = clip_frames(tf.shape(frames)[0], spec, num_clips)
         shape = tf.TensorSpec((num_crops, len(names)), tf.float32)

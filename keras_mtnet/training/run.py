@@ -5,7 +5,6 @@ have, too; this module puts them together.
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,15 +139,11 @@ class Run:
         start = self.resume.latest().epoch
         validation = self._clips(self.validation, batch_size=self.recipe.batch_size)
         verbose = (1 if sys.stdout.isatty() else 2) if self.workers.is_chief else 0
-        steps_by_shape: dict[tuple[int, ...], Callable] = {}
         parts = phases(self.epochs)
         for part in parts:
             if part[-1].number < start and part is not parts[-1]:
                 continue
             self.throughput.batch_size = part[0].batch_size
-            # A function for each shape: Keras' own would be traced once more for shapes that are
-            # unknown, and be half as fast.
-            self.model.train_function = steps_by_shape.get(part[0].shape)
             self.model.fit(
                 self.batches(part[0]),
                 validation_data=validation,
@@ -158,7 +153,6 @@ class Run:
                 callbacks=self.callbacks,
                 verbose=verbose,
             )
-            steps_by_shape[part[0].shape] = self.model.train_function
 
     def batches(self, epoch: Epoch) -> tf.data.Dataset:
         """The training batches of epochs of one shape."""

@@ -64,6 +64,23 @@ def test_tensorflow_alone_serves_the_models_own_scores(model, exports, clips, sc
     np.testing.assert_allclose(found["video_scores"], [score for _, score in best], atol=1e-4)
 
 
+def test_the_network_is_stored_once_and_without_gradients(exports):
+    """Both signatures call one function; gradients would take most of the time to export."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    stored = SavedModel()
+    stored.ParseFromString((exports["savedmodel"] / "saved_model.pb").read_bytes())
+    (graph,) = (meta.graph_def for meta in stored.meta_graphs)
+    assert not graph.library.registered_gradients
+    heads = [
+        function.signature.name
+        for function in graph.library.function
+        for node in function.node_def
+        if node.op == "MatMul"
+    ]
+    assert len(set(heads)) == 1, heads
+
+
 def test_the_folder_holds_the_spec_and_nothing_is_left_beside(model, exports):
     path = exports["savedmodel"]
     stored = json.loads((path / "assets.extra" / "clip_spec.json").read_text())

@@ -161,6 +161,32 @@ def test_the_training_step_is_traced_once(model, monkeypatch):
     assert len(traced) == 1 and int(model.optimizer.iterations) == 2
 
 
+@pytest.mark.parametrize("method", ["fit", "train_on_batch"])
+def test_each_shape_is_traced_once(monkeypatch, method):
+    """And none for unknown sizes, as Keras would at the second shape."""
+    traced = []
+    step = keras.Model.train_step
+
+    def watched(model, data):
+        traced.append(tuple(data[0].shape))
+        return step(model, data)
+
+    monkeypatch.setattr(keras.Model, "train_step", watched)
+    inputs = keras.Input((2, None, None, 3))
+    outputs = keras.layers.Dense(2, "softmax")(keras.layers.GlobalAveragePooling3D()(inputs))
+    model = mt.models.VideoModel(inputs, outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    sizes = [8, 6, 10, 6, 8]
+    for size in sizes:
+        batch = np.full((2, 2, size, size, 3), 200, "uint8"), np.array([0, 1])
+        if method == "fit":
+            model.fit(tf.data.Dataset.from_tensors(batch).repeat(2), verbose=0)
+        else:
+            model.train_on_batch(*batch)
+    assert traced == [(2, 2, size, size, 3) for size in sizes[:3]]
+    assert int(model.optimizer.iterations) == (10 if method == "fit" else 5)
+
+
 def test_the_training_step_is_not_rewritten_and_other_graphs_are(model):
     """TensorFlow's graph optimizer is off for the step alone, and stays as the user set it."""
 
