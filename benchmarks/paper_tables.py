@@ -6,7 +6,7 @@ writes docs/paper_tables.md and .csv. What the paper prints, and which network o
 it, is in paper_printed.csv; here are the counts. Accuracies are those of published weights, by
 whoever measured them; none is measured here.
 
-`--latency 20` measures the forward and backward passes of Table VI(b) in 20 rounds, into
+`--latency 12` measures the forward and backward passes of Table VI(b) in 12 rounds, into
 docs/paper_latency.csv, which the tables then show. Nothing else should run meanwhile.
 """
 
@@ -298,7 +298,7 @@ def latency_text(rows: list[Row], measured: list[Row]) -> str:
         lines.append(line)
     text = (
         "Latency of one clip in training, as a ratio to GRU. The paper does not name its device; "
-        "here: `python benchmarks/paper_tables.py --latency 20`."
+        "here two CPU cores: `python benchmarks/paper_tables.py --latency 12`."
     )
     return f"{text}\n\n{grid(columns, lines)}"
 
