@@ -11,6 +11,7 @@ draws other views and another head. Views are those of `evaluate_views`.
 import argparse
 from collections import Counter
 
+import i3d_views
 import keras_mtnet as mt
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipDraws, ClipReader
@@ -39,14 +40,14 @@ def main() -> None:
         include_top=False,
         pooling="avg",
         input_shape=(FRAMES, arguments.size, arguments.size, 3),
+        dtype=i3d_views.fastest_dtype(),
     )
     reader = ClipReader(ClipSpec(FRAMES, STRIDE, arguments.size))
     print(f"{len(train)} training and {len(tests)} test videos", flush=True)
-    # Clips of the 10 x 3 views, first those of a clip; each of the other views is read as well.
-    features = {
-        views: [network.predict(reader.views(v, *views), batch_size=8, verbose=0) for v in tests]
-        for views in VIEWS
-    }
+    features = {}
+    for clips in (1, 10):  # all crops of the first window come first, the center second
+        found = [embed(network, reader.views(video, clips, 3)) for video in tests]
+        features |= {(clips, 3): found, (clips, 1): [views[1::3] for views in found]}
     labels = np.array([video.label for video in tests])
     rows = []
     for seed in range(arguments.seeds):
@@ -74,12 +75,16 @@ def first_of_each(videos, count):
     return mt.data.Videos(chosen, videos.class_names, dataset="ucf101")
 
 
+def embed(network, clips):
+    return network.predict(clips, batch_size=8, verbose=0).astype("float32")
+
+
 def train_head(network, reader, videos, seed):
     """A softmax over standardized features of one random view of each video; as a function."""
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     clips = [reader.random_clip(video, ClipDraws.draw(rng, FRAMES)) for video in videos]
-    found = network.predict(np.stack(clips), batch_size=8, verbose=0)
+    found = embed(network, np.stack(clips))
     mean, deviation = found.mean(axis=0), found.std(axis=0) + 1e-3
     head = keras.Sequential(
         [
