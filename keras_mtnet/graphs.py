@@ -50,6 +50,9 @@ def read(variable: keras.Variable) -> Any:
     return tf.convert_to_tensor(variable.value)
 
 
+SHAPES = 8  # of batches that have a training step of their own; multigrid has seven
+
+
 # Instructions with which TensorFlow has oneDNN on without being asked.
 ONEDNN = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 
@@ -75,7 +78,7 @@ def warn_without_onednn(information: Path = Path("/proc/cpuinfo")) -> None:
 
 
 def for_each_shape(make: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    """A training step out of Keras' functions for it, a new one for each shape of batches.
+    """A training step out of Keras' functions for it, a new one for each of the first shapes.
 
     Keras' own is traced for all shapes when it meets a second one, which takes three times as long
     as the first time; steps are then half as fast.
@@ -91,9 +94,10 @@ def for_each_shape(make: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], 
             batch = next(batches)
             batches = itertools.chain([batch], batches)
             spec = keras.tree.map_structure(lambda x: (np.shape(x), type(x)), batch)
-        if str(spec) not in steps:
-            steps[str(spec)] = _as_traced(make())
-        return steps[str(spec)](batches)
+        shape = str(spec) if str(spec) in steps or len(steps) < SHAPES else "all others"
+        if shape not in steps:
+            steps[shape] = _as_traced(make())
+        return steps[shape](batches)
 
     return run
 

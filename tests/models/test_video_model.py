@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import keras_mtnet as mt
+from keras_mtnet import graphs
 from keras_mtnet.clip_spec import ClipSpec
 
 
@@ -185,6 +186,15 @@ def test_each_shape_is_traced_once(monkeypatch, method):
             model.train_on_batch(*batch)
     assert traced == [(2, 2, size, size, 3) for size in sizes[:3]]
     assert int(model.optimizer.iterations) == (10 if method == "fit" else 5)
+
+
+def test_many_shapes_share_a_step(monkeypatch):
+    monkeypatch.setattr(graphs, "SHAPES", 2)
+    made = []
+    step = graphs.for_each_shape(lambda: made.append([]) or made[-1].append)
+    for size in (1, 2, 3, 4, 1, 3):
+        step(iter([(np.zeros(size), None)]))
+    assert [len(calls) for calls in made] == [2, 1, 3]
 
 
 def test_the_training_step_is_not_rewritten_and_other_graphs_are(model):
