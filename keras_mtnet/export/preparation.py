@@ -18,6 +18,7 @@ from absl import logging
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.export.exported_model import ExportedModel
+from keras_mtnet.layers.numerics import without_gradients
 from keras_mtnet.models.video_model import clip_spec_of
 from keras_mtnet.scoring import Scorer
 
@@ -166,7 +167,8 @@ def frozen_function(exportable: Exportable) -> tuple[Any, Any]:
 
     clips = tf.TensorSpec(exportable.clip_shape, tf.uint8, name="clips")
     function = tf.function(serve, input_signature=[clips], autograph=False)
-    return function, function.get_concrete_function()
+    with without_gradients():
+        return function, function.get_concrete_function()
 
 
 def to_json(metadata: dict[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from keras_mtnet.export.comparison import compare_and_log
 from keras_mtnet.export.preparation import Exportable, prepare, quiet
 from keras_mtnet.export.video_views import clip_frames, crops
 from keras_mtnet.files import check_new_folder, write_beside, write_text
+from keras_mtnet.layers.numerics import without_gradients
 
 _BEST = 5  # classes that `serve_video` names
 
@@ -81,15 +82,11 @@ def export_savedmodel(
     check_counts(num_clips=num_clips, num_crops=num_crops)
     exportable = prepare(model, class_names, activation, check, "export_savedmodel")
     path = check_new_folder(path, "an export")
-    import tensorflow as tf
-
     archive = _archive(exportable, num_clips, num_crops)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keras would print every captured weight, under the path that is about to be renamed.
     with write_beside(path) as beside, quiet():
-        # Gradients, which nobody needs here, would take most of the time.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        archive.write_out(str(beside), options)
+        archive.write_out(str(beside))
         (beside / "assets.extra").mkdir()
         text = json.dumps(exportable.spec.to_dict()) + "\n"
         write_text(beside / "assets.extra" / "clip_spec.json", text)
@@ -112,7 +109,9 @@ def _archive(exportable: Exportable, num_clips: int, num_crops: int) -> keras.ex
         return {"scores": scores, "labels": tf.gather(names, tf.argmax(scores, axis=-1))}
 
     # TensorFlow traces what it saves once more, so the signatures call a function that is traced.
-    traced = call.get_concrete_function(clip)
+    # To save gradients would take most of the time.
+    with without_gradients():
+        traced = call.get_concrete_function(clip)
 
     @tf.function(input_signature=[clip], autograph=False)
     def serve(clips: tf.Tensor) -> dict[str, tf.Tensor]:
