@@ -10,7 +10,8 @@ trained network do. Each network takes clips of its usual size.
 Agreement is the largest difference of scores in [0, 1] from Keras', and the number of clips with
 the same best class. Latency is that of one clip: programs take turns, and the ratio is the median
 over the rounds of a program's time over Keras' in the same round, below 1 for a faster one. Nothing
-else should run on the machine meanwhile; `--rounds 0` measures no latency.
+else should run on the machine meanwhile; `--rounds 0` measures no latency. All programs of
+SlowFast50 in one process need 15 GB; `--only "LiteRT int8"` makes one of them.
 """
 
 import argparse
@@ -131,7 +132,8 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     one = clips[:1]
     runs: dict[str, Callable[[], object]] = {"Keras": lambda: model.predict_on_batch(one)}
     print("| program | difference | same best | size | export |\n|---|---|---|---|---|", flush=True)
-    for kind, (file, export, settings) in EXPORTS.items():
+    for kind in options.only:
+        file, export, settings = EXPORTS[kind]
         start = time.perf_counter()
         path = export(model, folder / name / file, **settings)
         seconds = time.perf_counter() - start
@@ -148,7 +150,8 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
         for kind, seconds in times.items():
             ratio = statistics.median(a / b for a, b in zip(seconds, times["Keras"], strict=True))
             print(f"| {kind} | {ratio:.2f} | {statistics.median(seconds):.2f} |")
-    print(whole_videos(model, folder / name / EXPORTS["SavedModel"][0], videos), flush=True)
+    if "SavedModel" in options.only:
+        print(whole_videos(model, folder / name / EXPORTS["SavedModel"][0], videos), flush=True)
 
 
 def main() -> None:
@@ -159,6 +162,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--clips", type=int, default=20, metavar="N")
     parser.add_argument("--rounds", type=int, default=9, metavar="N")
+    parser.add_argument("--only", nargs="+", choices=EXPORTS, default=[*EXPORTS], help="programs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks:

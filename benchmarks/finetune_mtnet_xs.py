@@ -31,7 +31,8 @@ COLUMNS = ("set", "weights", "seed", "video", "film", "label", "named")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--videos", required=True, type=Path)
-    parser.add_argument("--distilled", type=Path, help="random weights alone without it")
+    parser.add_argument("--weights", nargs="+", choices=WEIGHTS, default=WEIGHTS)
+    parser.add_argument("--distilled", type=Path, help="the distilled network")
     parser.add_argument("--output", required=True, type=Path, help="CSV of all test clips")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="default: 20 of UT-Interaction, 6 of J-HMDB")
@@ -43,8 +44,8 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.processes, spawn, max_tasks_per_child=1) as pool:
         runs = [
             pool.submit(run, *one, arguments)
-            for one in itertools.product(SETS, map(str, range(arguments.seeds)), WEIGHTS)
-            if (one[0], one[2], one[1]) not in done and (arguments.distilled or one[2] == "random")
+            for one in itertools.product(SETS, map(str, range(arguments.seeds)), arguments.weights)
+            if (one[0], one[2], one[1]) not in done
         ]
         for finished in as_completed(runs):
             rows += finished.result()
