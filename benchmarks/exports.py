@@ -10,8 +10,8 @@ trained network do. Each network takes clips of its usual size.
 Agreement is the largest difference of scores in [0, 1] from Keras', and the number of clips with
 the same best class. Latency is that of one clip: programs take turns, and the ratio is the median
 over the rounds of a program's time over Keras' in the same round, below 1 for a faster one. Nothing
-else should run on the machine meanwhile; `--rounds 0` measures no latency. All programs of
-SlowFast50 in one process need 15 GB; `--only "LiteRT int8"` makes one of them.
+else should run on the machine meanwhile; `--rounds 0` measures no latency. LiteRT needs
+16 GB for a clip of SlowFast50 of the usual 224 pixels; `--size 112` takes smaller ones.
 """
 
 import argparse
@@ -52,9 +52,10 @@ def find_videos(folder: Path, count: int) -> list[Path]:
     return found[:: len(found) // count][:count]
 
 
-def make(name: str, videos: list[Path]) -> tuple[keras.Model, np.ndarray, str]:
+def make(name: str, videos: list[Path], size: int | None) -> tuple[keras.Model, np.ndarray, str]:
     """A network with its clips `(N, T, H, W, 3)`, and what its weights are."""
-    frames, size = default_clip(name, None)
+    frames, usual = default_clip(name, None)
+    size = size or usual
     spec = mt.ClipSpec(frames, 2, size)
     clips = np.concatenate([ClipReader(spec).views(video) for video in videos])
     shape = (frames, size, size, 3)
@@ -125,15 +126,14 @@ def whole_videos(model: keras.Model, path: Path, videos: list[Path]) -> str:
 
 def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     videos = find_videos(options.videos, options.clips)
-    model, clips, weights = make(name, videos)
+    model, clips, weights = make(name, videos, options.size)
     shape = "x".join(map(str, clips.shape[1:4]))
     best = len(set(model.predict(clips, batch_size=2, verbose=0).argmax(axis=1)))
     print(f"\n{name}, {weights}, {len(clips)} clips of {shape}, {best} best classes", flush=True)
     one = clips[:1]
     runs: dict[str, Callable[[], object]] = {"Keras": lambda: model.predict_on_batch(one)}
     print("| program | difference | same best | size | export |\n|---|---|---|---|---|", flush=True)
-    for kind in options.only:
-        file, export, settings = EXPORTS[kind]
+    for kind, (file, export, settings) in EXPORTS.items():
         start = time.perf_counter()
         path = export(model, folder / name / file, **settings)
         seconds = time.perf_counter() - start
@@ -150,8 +150,7 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
         for kind, seconds in times.items():
             ratio = statistics.median(a / b for a, b in zip(seconds, times["Keras"], strict=True))
             print(f"| {kind} | {ratio:.2f} | {statistics.median(seconds):.2f} |")
-    if "SavedModel" in options.only:
-        print(whole_videos(model, folder / name / EXPORTS["SavedModel"][0], videos), flush=True)
+    print(whole_videos(model, folder / name / EXPORTS["SavedModel"][0], videos), flush=True)
 
 
 def main() -> None:
@@ -162,7 +161,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--clips", type=int, default=20, metavar="N")
     parser.add_argument("--rounds", type=int, default=9, metavar="N")
-    parser.add_argument("--only", nargs="+", choices=EXPORTS, default=[*EXPORTS], help="programs")
+    parser.add_argument("--size", type=int, help="pixels of a clip (the network's usual ones)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks:

@@ -23,7 +23,7 @@ import keras_mtnet as mt
 import keras
 import numpy as np
 
-SETS = {"ut_interaction": 20, "jhmdb": 6}  # and the epochs of each
+SETS = {"jhmdb": 6, "ut_interaction": 20}  # and the epochs of each
 WEIGHTS = ("random", "distilled")
 COLUMNS = ("set", "weights", "seed", "video", "film", "label", "named")
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--distilled", type=Path, help="the distilled network")
     parser.add_argument("--output", required=True, type=Path, help="CSV of all test clips")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, help="default: 20 of UT-Interaction, 6 of J-HMDB")
+    parser.add_argument("--epochs", type=int, help="default: 6 of J-HMDB, 20 of UT-Interaction")
     parser.add_argument("--processes", type=int, default=1, help="runs at the same time")
     arguments = parser.parse_args()
     rows = finetune_i3d.read(arguments.output)
