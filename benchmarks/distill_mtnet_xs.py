@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--videos", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--weights", default="kinetics400", help="of I3D")
-    parser.add_argument("--epochs", type=int, default=60, help="passes over the videos")
-    parser.add_argument("--rounds", type=int, default=16, help="passes that I3D sees")
+    parser.add_argument("--epochs", type=int, default=40, help="passes over the videos")
+    parser.add_argument("--rounds", type=int, default=8, help="passes that I3D sees")
     arguments = parser.parse_args()
     frames, size = SHAPE[0], SHAPE[1] * SHRINK
     teacher = mt.I3D(

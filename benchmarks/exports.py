@@ -11,7 +11,7 @@ Agreement is the largest difference of scores in [0, 1] from Keras', and the num
 the same best class. Latency is that of one clip: programs take turns, and the ratio is the median
 over the rounds of a program's time over Keras' in the same round, below 1 for a faster one. Nothing
 else should run on the machine meanwhile; `--rounds 0` measures no latency. LiteRT needs
-16 GB for a clip of SlowFast50 of the usual 224 pixels; `--size 112` takes smaller ones.
+more than 15 GB for a clip of SlowFast50 of the usual 224 pixels; `--size 112` takes smaller ones.
 """
 
 import argparse

@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV of all test clips")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="default: 6 of J-HMDB, 20 of UT-Interaction")
-    parser.add_argument("--processes", type=int, default=1, help="runs at the same time")
     arguments = parser.parse_args()
+    if "distilled" in arguments.weights and arguments.distilled is None:
+        parser.error("distilled weights need --distilled")
     rows = finetune_i3d.read(arguments.output)
     done = {(row["set"], row["weights"], row["seed"]) for row in rows}
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.processes, spawn, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
         runs = [
             pool.submit(run, *one, arguments)
             for one in itertools.product(SETS, map(str, range(arguments.seeds)), arguments.weights)

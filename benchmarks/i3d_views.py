@@ -5,9 +5,7 @@ and 1 where it has fewer. View 0 is the middle of the video and of the frame. Vi
 the right end, mirrored, and view 2 the end, the left end.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras_mtnet as mt
@@ -23,46 +21,38 @@ FRAMES, SIZE, BATCH = 32, 224, 4
 VIEWS = ((0.5, 0.5, False), (1.0, 0.0, True), (0.0, 1.0, False))
 
 
-def read_view(video: Video, view: int, size: int = SIZE, step: int = 1) -> np.ndarray:
-    """Every `step`-th frame of a view, uint8 `(32 / step, size, size, 3)`."""
+def read_view(video: Video, view: int) -> np.ndarray:
+    """The frames of a view, uint8 `(32, 224, 224, 3)`."""
     across, along, mirrored = VIEWS[view]
     with video.open() as source:
         count = source.frame_count
         stride = 2 if count >= 2 * FRAMES else 1
         start = round(along * max(0, count - (FRAMES - 1) * stride - 1))
-        frames = (start + np.arange(0, FRAMES, step) * stride) % count
+        frames = (start + np.arange(FRAMES) * stride) % count
 
         def boxes(height: int, width: int) -> list[tuple[int, int, int, int]]:
             side = min(height, width)
             return [(round((height - side) / 2), round(across * (width - side)), side, side)]
 
-        return source.read(frames, boxes, (size, size), mirrored)[:, 0]
+        return source.read(frames, boxes, (SIZE, SIZE), mirrored)[:, 0]
 
 
-def read_views(videos: Sequence[Video], view: int, size: int, step: int = 1) -> np.ndarray:
-    """The same view of all videos, uint8 `(videos, 32 / step, size, size, 3)`."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(lambda video: read_view(video, view, size, step), videos)))
-
-
-def cached(
-    videos: Sequence[Video], folder: Path, view: int, weights: str, step: int = 1
-) -> dict[str, np.ndarray]:
+def cached(videos: Sequence[Video], folder: Path, view: int, weights: str) -> dict[str, np.ndarray]:
     """I3D's outputs of a view of all videos, float16, from the folder or computed into it.
 
-    `map` is the output of `stage3_pool` `(n, 4 / step, 7, 7, 832)`, `feat` what the classifier
+    `map` is the output of `stage3_pool` `(n, 4, 7, 7, 832)`, `feat` what the classifier
     receives `(n, 1024)`, `score` the scores of Kinetics' classes `(n, 400)`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"pass{view}.{name}.npy" for name in ("map", "feat", "score")}
     if not all(path.exists() for path in paths.values()):
-        shape = (FRAMES // step, SIZE, SIZE, 3)
+        shape = (FRAMES, SIZE, SIZE, 3)
         i3d = mt.I3D(weights=weights, input_shape=shape, dtype=fastest_dtype())
         layers = i3d.get_layer("stage3_pool").output, i3d.get_layer("predictions").input
         network = keras.Model(i3d.inputs[0], [*layers, i3d.output])
         parts = []
         for first in range(0, len(videos), BATCH):
-            batch = [read_view(video, view, step=step) for video in videos[first : first + BATCH]]
+            batch = [read_view(video, view) for video in videos[first : first + BATCH]]
             outputs = network.predict_on_batch(np.stack(batch))
             parts.append([np.asarray(output).astype("float16") for output in outputs])
             print(f"\rview {view}: {first + len(batch)} of {len(videos)}", end="", flush=True)
