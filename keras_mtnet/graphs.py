@@ -50,9 +50,6 @@ def read(variable: keras.Variable) -> Any:
     return tf.convert_to_tensor(variable.value)
 
 
-SHAPES = 8  # of batches that have a training step of their own; multigrid has seven
-
-
 # Instructions with which TensorFlow has oneDNN on without being asked.
 ONEDNN = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 
@@ -75,6 +72,9 @@ def warn_without_onednn(information: Path = Path("/proc/cpuinfo")) -> None:
             "TF_ENABLE_ONEDNN_OPTS=1.",
             stacklevel=2,
         )
+
+
+SHAPES = 8  # of batches that have a training step of their own; multigrid has seven
 
 
 def for_each_shape(make: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:

@@ -57,7 +57,7 @@ def saved(tmp_path_factory):
 LOAD = """
 {first}
 import keras
-for name in {names}:
+for name in ("paper", "released", "own"):
     model = keras.models.load_model(r"{folder}/" + name + ".keras")
 print(keras.models.load_model(r"{folder}/paper.keras").clip_spec.class_names)
 """
@@ -67,8 +67,7 @@ FIRST += ["from keras_mtnet.models.mtnet import MTNet", "import keras_mtnet.weig
 
 @pytest.mark.parametrize("first", FIRST)
 def test_keras_loads_our_models_in_a_fresh_process(saved, first):
-    code = LOAD.format(first=first, folder=saved, names=("paper", "own"))
-    assert run(code) == "('run', 'jump')\n"
+    assert run(LOAD.format(first=first, folder=saved)) == "('run', 'jump')\n"
 
 
 PREDICT = """
@@ -90,8 +89,7 @@ def test_a_loaded_model_needs_no_arguments_to_predict(saved, drawn):
 def test_keras_loads_our_models_on_other_backends(saved, backend):
     """Where importing TensorFlow fails."""
     first = "import sys; sys.modules['tensorflow'] = None; import keras_mtnet"
-    code = LOAD.format(first=first, folder=saved, names=("paper", "released", "own"))
-    assert run(code, backend) == "('run', 'jump')\n"
+    assert run(LOAD.format(first=first, folder=saved), backend) == "('run', 'jump')\n"
 
 
 def test_load_model(saved, tmp_path):

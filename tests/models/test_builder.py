@@ -140,9 +140,8 @@ def test_weights_in_half_precision_are_refused(family, policy):
         keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize(
-    "family, policy", [("MTNet", "mixed_float16"), ("released", "mixed_bfloat16")]
-)
+@families
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_other_precisions_train(family, policy):
     model = narrow(family, dtype=policy, input_shape=(4, 16, 16, 3))
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
