@@ -10,10 +10,12 @@ fvcore`. Both need PyTorch. What cannot run is listed with the reason.
     --only training     a step (forward, backward, SGD) on four clips of 16x112x112, and its memory
     --only steps        the same two with one thing at a time in its plain form, on TensorFlow
     --only profile      the kinds of operations that one clip of 16x224x224 spends its time in
+    --only kernels      likewise by kernel on JAX and PyTorch, of training on four clips, too
     --only first        from the start of Python to the first scores
     --only operations   size of the TensorFlow graphs, for clips of one size and of any size
     --only scaling      8-64 frames and 112-320 pixels, and the power of them that time follows
-    --only backends     TensorFlow, XLA, JAX, PyTorch; with a GPU eight clips, half precision too
+    --only backends     TensorFlow, XLA, JAX, PyTorch; with a GPU one, eight and 64 clips, training
+                        on 16, and half precision, too
 
 Every contender is in a process of its own and takes its turn (speed_contenders). A line tells the
 median, least and quartiles of its seconds; the ratio is its time over that of the first line of
@@ -36,26 +38,22 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speed_contenders import IN_PYTORCH, Contender, cores
+from speed_contenders import cores
+from speed_contenders.choices import NAMES, clip_of, contender, sizes
 from speed_contenders.plain_forms import FORMS
-from speed_contenders.turns import Failed, Row, environment, header, run_rounds, table, take_turns
+from speed_contenders.scripts import (
+    measure_first,
+    measure_kernels,
+    measure_operations,
+    measure_profile,
+)
+from speed_contenders.turns import Row, header, table, take_turns
 
 BACKENDS = ("tensorflow", "jax", "torch")
-NAMES = {
-    "ours": "ours, ratio 7/8",
-    "ratio1": "ours, ratio 1",
-    "recompute": "ours, recomputing",
-    "bare": "ours, bare products",
-    "authors": "authors, PyTorch",
-    "x3d": "X3D-M, PyTorch",
-}
-
 
 # --- the measurements -----------------------------------------------------------------------
 
@@ -63,7 +61,7 @@ NAMES = {
 def measure_inference(options: argparse.Namespace) -> list[Row]:
     rows = []
     for batch in (1,) if options.quick else (1, 8):
-        clip = (8, 64, 64) if options.quick else (16, 224, 224)
+        clip = clip_of(options)
         contenders = {
             name: contender(options, network, "inference", batch, clip)
             for network, name in NAMES.items()
@@ -74,7 +72,7 @@ def measure_inference(options: argparse.Namespace) -> list[Row]:
 
 
 def measure_training(options: argparse.Namespace) -> list[Row]:
-    batch, clip = (2, (8, 64, 64)) if options.quick else (4, (16, 112, 112))
+    batch, clip = 2 if options.quick else 4, clip_of(options, 112)
     contenders = {
         name: contender(options, network, "training", batch, clip)
         for network, name in NAMES.items()
@@ -89,149 +87,14 @@ def measure_steps(options: argparse.Namespace) -> list[Row]:
     Training is that of a network of one block: eight whole ones take half an hour to trace.
     """
     rows = []
-    for task, batch, clip in (("inference", 1, (16, 224, 224)), ("training", 4, (16, 112, 112))):
-        if options.quick:
-            batch, clip = 2, (8, 64, 64)
+    for task, batch, pixels in (("inference", 1, 224), ("training", 4, 112)):
+        batch, clip = 2 if options.quick else batch, clip_of(options, pixels)
         ours = contender(options, "ours", task, batch, clip)
         if task == "training":
             ours = dataclasses.replace(ours, model="tiny")
         plain = {form: dataclasses.replace(ours, form=form) for form in FORMS}
         measure = f"{task} by steps, {ours.model}, {batch} x {sizes(clip)}"
         rows += take_turns(measure, {"all": ours, **plain}, options)
-    return rows
-
-
-def measure_profile(options: argparse.Namespace) -> list[Row]:
-    """Shares of kinds of operations in the time of all, added up over the cores."""
-    clip = (8, 64, 64) if options.quick else (16, 224, 224)
-    measure = f"profile, 1 x {sizes(clip)}"
-    script = f"""
-import json
-from speed_contenders import Contender, ours
-print(json.dumps(ours.profile({contender(options, "ours", "inference", 1, clip)!r})))
-"""
-    try:
-        shares = json.loads(last_line(script))
-    except Failed as reason:
-        return [Row(measure, "ours", f"not measured: {reason}")]
-    return [Row(measure, kind, f"{share:.1%}") for kind, share in shares.items()]
-
-
-def last_line(script: str) -> str:
-    """What a script on TensorFlow prints last."""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=environment("tensorflow"),
-    )
-    if done.returncode:
-        raise Failed(done.stderr.strip().splitlines()[-1])
-    return done.stdout.splitlines()[-1]
-
-
-def contender(
-    options: argparse.Namespace, network: str, task: str, batch: int, clip: Sequence[int], **kwargs
-) -> Contender:
-    kwargs = {"backend": "torch" if network in IN_PYTORCH else options.backend, **kwargs}
-    model = "tiny" if options.quick else "MTNetM"
-    return Contender(network, task, batch, clip, model, reference=options.reference, **kwargs)
-
-
-def sizes(clip: Sequence[int]) -> str:
-    return "x".join(map(str, clip))
-
-
-def measure_first(options: argparse.Namespace) -> list[Row]:
-    """Times processes that do what a user's first script does."""
-    clip = (8, 64, 64) if options.quick else (16, 224, 224)
-    small, large = ("tiny", "tiny") if options.quick else ("MTNetM", "MTNetL")
-    scripts = {
-        f"ours, {small}": our_script(small, clip),
-        f"ours, {small}, model.predict": our_script(small, clip, call="predict(clip, verbose=0)"),
-        f"ours, {small}, built for any size": our_script(small, (None, None, None), clip),
-        f"ours, {large}": our_script(large, clip),
-        NAMES["authors"]: torch_script("authors", clip, options),
-        NAMES["x3d"]: torch_script("x3d", clip, options),
-    }
-    measure = f"first scores, 1 x {sizes(clip)}"
-    rows = {name: Row(measure, name) for name in scripts}
-    runs = {
-        name: functools.partial(first_line, script, options) for name, script in scripts.items()
-    }
-    run_rounds(rows, runs, options, warm_up=1)
-    return list(rows.values())
-
-
-def our_script(
-    model: str,
-    built_for: tuple,
-    clip: tuple | None = None,
-    call: str = "__call__(clip, training=False)",
-) -> str:
-    """Calls the model as `predict_video` does for the first video: without tracing it."""
-    builder = "MTNet((16,), (1,), stem_filters=16, " if model == "tiny" else f"{model}("
-    shape = (1, *(clip or built_for), 3)
-    return f"""
-import keras_mtnet, numpy
-model = keras_mtnet.{builder}input_shape={(*built_for, 3)}, classes=101)
-clip = keras_mtnet.preprocess_input(numpy.random.randint(0, 256, {shape}, "uint8"))
-print(model.{call}.shape)
-"""
-
-
-def torch_script(network: str, clip: tuple, options: argparse.Namespace) -> str:
-    return f"""
-import torch
-from speed_contenders import Contender, pytorch
-network = pytorch.{network}_network({contender(options, network, "inference", 1, clip)!r}).eval()
-with torch.no_grad():
-    print(network(torch.randn(1, 3, *{clip})).shape)
-"""
-
-
-def first_line(script: str, options: argparse.Namespace) -> float:
-    """Seconds from the start of Python to the first line a script prints."""
-    start = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(options.backend),
-    ) as process:
-        line = process.stdout.readline()
-        seconds = time.perf_counter() - start
-        errors = process.communicate()[1].strip().splitlines()
-    if not line:
-        raise Failed(errors[-1] if errors else f"it ended with status {process.returncode}")
-    return seconds
-
-
-def measure_operations(options: argparse.Namespace) -> list[Row]:
-    """Counts the operations of inference graphs, those inside loops included."""
-    clip = (8, 64, 64) if options.quick else (16, 224, 224)
-    some, unknown = (*clip, 3), (None, None, None, 3)
-    kinds = {
-        "built for this size": (some, (1, *some)),
-        "built for any size, given this": (unknown, (1, *some)),
-        "any size": (unknown, (None, *unknown)),
-    }
-    rows = []
-    for model in ("tiny",) if options.quick else ("MTNetM", "MTNetL"):
-        for kind, (built_for, given) in kinds.items():
-            network = dataclasses.replace(
-                contender(options, "ours", "inference", 1, clip), model=model
-            )
-            script = f"""
-from speed_contenders import Contender, ours
-print(ours.graph_operations(ours.network({network!r}, {built_for}), {given}))
-"""
-            rows.append(Row(f"operations of the graph, {sizes(clip)}", f"{model}, {kind}"))
-            try:
-                rows[-1].graph_operations = int(last_line(script))
-            except Failed as reason:
-                rows[-1].note = f"not measured: {reason}"
     return rows
 
 
@@ -269,16 +132,15 @@ def power(lengths: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def measure_backends(options: argparse.Namespace) -> list[Row]:
-    """Times ours on every backend beside the authors' network; in half precision on a GPU."""
+    """Times ours on every backend beside others' networks; in half precision, too, on a GPU."""
     gpu = has_gpu()
-    tasks = {"inference": (1, (16, 224, 224)), "training": (4, (16, 112, 112))}
+    tasks = [("inference", 1, 224), ("training", 4, 112)]
     if gpu:
-        tasks = dict.fromkeys(tasks, (8, (16, 224, 224)))
-    if options.quick:
-        tasks = dict.fromkeys(tasks, (2, (8, 64, 64)))
+        tasks = [("inference", batch, 224) for batch in (1, 8, 64)] + [("training", 16, 224)]
     kinds = {
         "authors, PyTorch": ("authors", "torch", False),
         "authors, torch.compile": ("authors", "torch", True),
+        "X3D-M, PyTorch": ("x3d", "torch", False),
         "ours, TensorFlow": ("ours", "tensorflow", False),
         "ours, TensorFlow XLA": ("ours", "tensorflow", True),
         "ours, JAX": ("ours", "jax", True),
@@ -286,7 +148,8 @@ def measure_backends(options: argparse.Namespace) -> list[Row]:
         "ours, torch.compile": ("ours", "torch", True),
     }
     rows = []
-    for task, (batch, clip) in tasks.items():
+    for task, batch, pixels in tasks:
+        batch, clip = 2 if options.quick else batch, clip_of(options, pixels)
         for precision in ("float32", "bfloat16", "float16") if gpu else ("float32",):
             made = functools.partial(
                 contender, options, task=task, batch=batch, clip=clip, precision=precision
@@ -314,6 +177,7 @@ MEASURES = {
     "training": measure_training,
     "steps": measure_steps,
     "profile": measure_profile,
+    "kernels": measure_kernels,
     "first": measure_first,
     "operations": measure_operations,
     "scaling": measure_scaling,

@@ -69,6 +69,27 @@ def test_power_of_a_power_law():
     assert power(lengths, [3 * n**1.25 for n in lengths]) == pytest.approx(1.25)
 
 
+def test_kernels_of_jax_add_up():
+    from speed import parse
+    from speed_contenders.choices import contender
+    from speed_contenders.scripts import shares_of
+
+    of = contender(parse(["--quick"]), "ours", "inference", 1, (8, 64, 64), backend="jax")
+    *shares, clock = (float(row.note.rstrip("%")) for row in shares_of("kernels", of, "kernels"))
+    assert len(shares) > 2 and sum(shares) == pytest.approx(100, abs=1)
+    assert clock > 0
+
+
+def test_kinds_of_kernels():
+    from speed_contenders.kernels import kind, shares
+
+    assert kind("void cutlass::Kernel<f, 128>(Params)") == "cutlass::Kernel"
+    assert kind("loop_add_fusion_3") == kind("loop_add_fusion.12") == "loop_add_fusion"
+    assert kind("aten::mul") == "aten::mul"
+    found = shares({"a": 30.0, "b": 69.5, "c": 0.5})
+    assert list(found) == ["b", "a", "others"] and found["others"] == pytest.approx(0.005)
+
+
 def test_a_contender_that_fails_leaves_the_others():
     from speed import parse
     from speed_contenders.turns import Failed, Row, run_rounds, table
