@@ -7,7 +7,7 @@ import io
 import json
 import logging as standard_logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +130,32 @@ def quiet() -> Iterator[None]:
         converter.setLevel(levels[1])
 
 
-def frozen_function(exportable: Exportable) -> tuple[Any, Any]:
-    """The network with its weights as constants, from `clips` to `scores`.
+def frozen_scores(exportable: Exportable) -> Callable[[Any], Any]:
+    """The network with its weights as constants: from uint8 clips to float32 `(N, classes)`.
 
     Tracing with constants makes one graph at once. Freezing the variables of a traced function
-    afterwards takes longer than tracing it.
+    afterwards takes longer than tracing it, and so do saving and loading a thousand variables.
+    """
+    import tensorflow as tf
+
+    model = exportable.model
+    kinds = model.trainable_variables, model.non_trainable_variables
+    values = [[keras.ops.convert_to_numpy(v) for v in variables] for variables in kinds]
+
+    def scores(clips: Any) -> Any:
+        constants = [[tf.constant(value) for value in kind] for kind in values]
+        outputs, _ = model.stateless_call(*constants, tf.cast(clips, tf.float32), training=False)
+        return tf.cast(exportable.scorer.to_scores(outputs), tf.float32)
+
+    return scores
+
+
+def frozen_function(exportable: Exportable) -> tuple[Any, Any]:
+    """`frozen_scores` for clips of one size, of a network that a file can hold.
 
     Returns:
-        A `tf.function` and its concrete function, from uint8 `(N, T, H, W, 3)` to a dict of
-        `scores`, float32 `(N, classes)`.
+        A `tf.function` and its concrete function, from uint8 `clips` `(N, T, H, W, 3)` to a dict
+        of `scores`, float32 `(N, classes)`.
 
     Raises:
         ValueError: for a network that does not compute in float32, or whose weights are not finite.
@@ -156,17 +173,11 @@ def frozen_function(exportable: Exportable) -> tuple[Any, Any]:
     lost = [v.path for v in model.weights if not np.isfinite(keras.ops.convert_to_numpy(v)).all()]
     if lost:  # the converter of LiteRT would end the process
         raise ValueError(f"Weights of {model.name} are not finite: {lost[0]}, {len(lost)} in all.")
-    kinds = model.trainable_variables, model.non_trainable_variables
-    values = [[keras.ops.convert_to_numpy(v) for v in variables] for variables in kinds]
-
-    def serve(clips: Any) -> dict[str, Any]:
-        constants = [[tf.constant(value) for value in kind] for kind in values]
-        outputs, _ = model.stateless_call(*constants, tf.cast(clips, tf.float32), training=False)
-        scores = exportable.scorer.to_scores(outputs)
-        return {"scores": tf.cast(scores, tf.float32)}
-
+    scores = frozen_scores(exportable)
     clips = tf.TensorSpec(exportable.clip_shape, tf.uint8, name="clips")
-    function = tf.function(serve, input_signature=[clips], autograph=False)
+    function = tf.function(
+        lambda clips: {"scores": scores(clips)}, input_signature=[clips], autograph=False
+    )
     with without_gradients():
         return function, function.get_concrete_function()
 

@@ -11,7 +11,7 @@ from absl import logging
 
 from keras_mtnet.checks import check_counts
 from keras_mtnet.export.comparison import compare_and_log
-from keras_mtnet.export.preparation import Exportable, prepare, quiet
+from keras_mtnet.export.preparation import Exportable, frozen_scores, prepare, quiet
 from keras_mtnet.export.video_views import clip_frames, crops
 from keras_mtnet.files import check_new_folder, write_beside, write_text
 from keras_mtnet.layers.numerics import without_gradients
@@ -84,7 +84,7 @@ def export_savedmodel(
     path = check_new_folder(path, "an export")
     archive = _archive(exportable, num_clips, num_crops)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Keras would print every captured weight, under the path that is about to be renamed.
+    # Keras would print what it writes, under the path that is about to be renamed.
     with write_beside(path) as beside, quiet():
         archive.write_out(str(beside))
         (beside / "assets.extra").mkdir()
@@ -103,25 +103,21 @@ def _archive(exportable: Exportable, num_clips: int, num_crops: int) -> keras.ex
     clip = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="clips")
     video = tf.TensorSpec((None, None, None, 3), tf.uint8, name="frames")
 
-    @tf.function(autograph=False)
-    def call(clips: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = tf.cast(scorer.to_scores(model(clips, training=False)), tf.float32)
-        return {"scores": scores, "labels": tf.gather(names, tf.argmax(scores, axis=-1))}
-
     # TensorFlow traces what it saves once more, so the signatures call a function that is traced.
     # To save gradients would take most of the time.
     with without_gradients():
-        traced = call.get_concrete_function(clip)
+        traced = tf.function(frozen_scores(exportable), autograph=False).get_concrete_function(clip)
 
     @tf.function(input_signature=[clip], autograph=False)
     def serve(clips: tf.Tensor) -> dict[str, tf.Tensor]:
-        return traced(clips)
+        scores = traced(clips)
+        return {"scores": scores, "labels": tf.gather(names, tf.argmax(scores, axis=-1))}
 
     @tf.function(input_signature=[video], autograph=False)
     def serve_video(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         def score(numbers: tf.Tensor) -> tf.Tensor:  # one clip at a time, so that memory is bounded
             views = crops(tf.gather(frames, numbers), spec.size, num_crops)
-            return traced(views)["scores"]
+            return traced(views)
 
         numbers = clip_frames(tf.shape(frames)[0], spec, num_clips)
         shape = tf.TensorSpec((num_crops, len(names)), tf.float32)
@@ -129,7 +125,7 @@ def _archive(exportable: Exportable, num_clips: int, num_crops: int) -> keras.ex
         best = tf.math.top_k(tf.reduce_mean(scores, axis=(0, 1)), min(_BEST, len(names)))
         return {"labels": tf.gather(names, best.indices), "scores": best.values}
 
-    # Not told of the model: Keras would store every weight twice, as its own and as TensorFlow's.
+    # Not told of the model, whose weights Keras would store once more.
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serve", _traced(serve))
     if None in (spec.frames, spec.size) or (spec.stride is None and spec.sampling != "uniform"):
