@@ -85,9 +85,13 @@ def _convert(exportable: Exportable, precision: str) -> bytes:
     import tensorflow as tf
 
     pooled = dataclasses.replace(exportable, model=with_separable_pooling(exportable.model))
+    traced = frozen_function(pooled)
     module = tf.Module()
-    module.serve, function = frozen_function(pooled)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    # The converter traces what it is given once more, so it is given a call of what is traced.
+    module.serve = tf.function(traced, traced.structured_input_signature[0], autograph=False)
+    served = module.serve.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([served], module)
+    converter.exclude_conversion_metadata = True  # to write it, the file is parsed in Python
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":

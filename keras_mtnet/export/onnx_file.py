@@ -87,7 +87,7 @@ def _convert(exportable: Exportable) -> Any:
     from tf2onnx.tf_loader import tf_optimize
     from tf2onnx.tfonnx import process_tf_graph
 
-    _, function = frozen_function(exportable)
+    function = frozen_function(exportable)
     (clips,), (scores,) = function.inputs, function.outputs
     ends = [clips.name], [scores.name]
     with tf.Graph().as_default():

@@ -150,12 +150,12 @@ def frozen_scores(exportable: Exportable) -> Callable[[Any], Any]:
     return scores
 
 
-def frozen_function(exportable: Exportable) -> tuple[Any, Any]:
+def frozen_function(exportable: Exportable) -> Any:
     """`frozen_scores` for clips of one size, of a network that a file can hold.
 
     Returns:
-        A `tf.function` and its concrete function, from uint8 `clips` `(N, T, H, W, 3)` to a dict
-        of `scores`, float32 `(N, classes)`.
+        A concrete function from uint8 `clips` `(N, T, H, W, 3)` to a dict of `scores`, float32
+        `(N, classes)`.
 
     Raises:
         ValueError: for a network that does not compute in float32, or whose weights are not finite.
@@ -179,7 +179,7 @@ def frozen_function(exportable: Exportable) -> tuple[Any, Any]:
         lambda clips: {"scores": scores(clips)}, input_signature=[clips], autograph=False
     )
     with without_gradients():
-        return function, function.get_concrete_function()
+        return function.get_concrete_function()
 
 
 def to_json(metadata: dict[str, Any]) -> dict[str, str]:
