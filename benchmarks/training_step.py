@@ -20,8 +20,6 @@ import keras_mtnet as mt
 import keras
 import numpy as np
 
-STEPS = 25
-
 
 def tell(stage: str, seconds: float) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -43,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="MTNetM")
     parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=25, help="later ones, of which the median")
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[], help="of further clips, a first step of each"
     )
@@ -56,7 +55,7 @@ def main() -> None:
     model.compile("sgd", "sparse_categorical_crossentropy")
     clips, labels = batch(arguments.batch_size, 112)
     tell("first step", timed(model.train_on_batch, clips, labels)[1])
-    times = [timed(model.train_on_batch, clips, labels)[1] for _ in range(STEPS)]
+    times = [timed(model.train_on_batch, clips, labels)[1] for _ in range(arguments.steps)]
     tell("later step", statistics.median(times))
     for size in arguments.sizes:
         tell(f"size {size}", timed(model.train_on_batch, *batch(arguments.batch_size, size))[1])

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.numerics import pad_with_zeros
-from keras_mtnet.layers.shapes import sizes
+from keras_mtnet.layers.shapes import every_frame, sizes
 
 # From this many positions on, TensorFlow's convolution is the faster form of a matrix product.
 MANY_POSITIONS = 2048
@@ -37,7 +37,7 @@ class PointwiseConv3D(keras.layers.Conv3D):
             if many and keras.backend.backend() == "tensorflow":
                 return super().convolution_op(inputs, kernel)
             return matmul_last(inputs, ops.reshape(kernel, kernel.shape[3:]))
-        x = self._kept_frames(inputs)
+        x = every_frame(inputs, self.strides[0])
         if x.shape[-1] < FEW_CHANNELS:
             x = x[:, :, :: self.strides[1], :: self.strides[2]]
             return matmul_last(x, ops.reshape(kernel, kernel.shape[3:]))
@@ -46,16 +46,6 @@ class PointwiseConv3D(keras.layers.Conv3D):
         kernel = ops.reshape(kernel, kernel.shape[1:])
         x = ops.conv(ops.reshape(x, (-1, h, w, c)), kernel, self.strides[1:], "same")
         return ops.reshape(x, (-1, t, *ops.shape(x)[1:]))
-
-    def _kept_frames(self, x: Any) -> Any:
-        stride = self.strides[0]
-        t = x.shape[1]
-        if stride == 1 or t == 1:
-            return x
-        if None in x.shape[1:] or t % stride:
-            return x[:, ::stride]
-        groups = ops.reshape(x, (-1, t // stride, stride, *x.shape[2:]))
-        return ops.unstack(groups, stride, axis=2)[0]  # its gradient is faster than a slice's
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")

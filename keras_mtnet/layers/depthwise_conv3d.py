@@ -7,7 +7,14 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.numerics import at_least_float32
-from keras_mtnet.layers.shapes import check_clip_shape, check_not_empty, strided, triple
+from keras_mtnet.layers.shapes import (
+    check_clip_shape,
+    check_not_empty,
+    cut,
+    every_frame,
+    strided,
+    triple,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -102,7 +109,7 @@ class DepthwiseConv3D(keras.layers.Layer):
         total = None
         for tap in taps:
             first = tap if len(taps) > 1 else 0
-            frames = x[:, first : first + t : step]
+            frames = every_frame(cut(x, (first, 0, 0), (t, h, w)), step)
             image = ops.reshape(frames, (-1, h, w, c))
             y = ops.depthwise_conv(image, kernel[tap], self.strides[1], "valid")
             total = y if total is None else total + y

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.shapes import Shape, strided
+from keras_mtnet.layers.shapes import Shape, cut, sizes, strided
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -50,7 +50,9 @@ class FramePairs(keras.layers.Layer):
         return [(n, strided(t, 2), *rest)] * 2
 
     def call(self, x: Any) -> list[Any]:
-        return [x[:, ::2], x[:, 1::2]]
+        n, t, h, w, c = ops.shape(x)
+        pairs = ops.reshape(x, (n * (t // 2), 2, h, w, c))
+        return [ops.reshape(y, (n, t // 2, h, w, c)) for y in ops.unstack(pairs, 2, axis=1)]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -90,6 +92,5 @@ class AddEnlarged(keras.layers.Layer):
 
     def call(self, inputs: Sequence[Any]) -> Any:
         large, small = inputs
-        height, width = ops.shape(large)[2:4]
         small = ops.repeat(ops.repeat(small, 2, axis=2), 2, axis=3)
-        return large + small[:, :, :height, :width]
+        return large + cut(small, (0, 0, 0), sizes(large))

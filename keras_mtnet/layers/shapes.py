@@ -54,6 +54,27 @@ def halved(size: int | None, factor: int = 2) -> int | None:
     return None if size is None else max(1, size // factor)
 
 
+def cut(x: Any, starts: Sequence[int], lengths: Sequence[Any]) -> Any:
+    """A part of `x`, `(N, T, H, W, C)`: so many frames, rows and columns from the starts on.
+
+    TensorFlow's gradient of an index, as of `x[:, 1:9]`, takes ten times as long as this one.
+    """
+    n, *_, c = ops.shape(x)
+    return ops.slice(x, (0, *starts, 0), (n, *lengths, c))
+
+
+def every_frame(x: Any, step: int) -> Any:
+    """`x[:, ::step]`, with a faster gradient."""
+    if step == 1 or x.shape[1] == 1:
+        return x
+    n, t, h, w, c = ops.shape(x)
+    kept = -(-t // step)
+    if x.shape[1] is None or t % step:
+        x = ops.pad(x, [[0, 0], [0, kept * step - t], [0, 0], [0, 0], [0, 0]])
+    groups = ops.reshape(x, (n * kept, step, h, w, c))
+    return ops.reshape(cut(groups, (0, 0, 0), (1, h, w)), (n, kept, h, w, c))
+
+
 def sizes(x: Any) -> tuple[Any, ...]:
     """Frames, height and width of a clip; tensors where the graph does not know them."""
     known = tuple(x.shape[1:4])

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtnet.layers.shapes import check_clip_shape
+from keras_mtnet.layers.shapes import check_clip_shape, cut, sizes
 
 
 @keras.saving.register_keras_serializable(package="keras_mtnet")
@@ -49,10 +49,12 @@ class TemporalShift(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         share = x.shape[-1] // self.divisor
-        still = [[0, 0]] * 4
-        later = ops.pad(x[:, 1:, ..., :share], [still[0], [0, 1], *still[1:]])
-        earlier = ops.pad(x[:, :-1, ..., share : 2 * share], [still[0], [1, 0], *still[1:]])
-        return ops.concatenate([later, earlier, x[..., 2 * share :]], axis=-1)
+        later, earlier, still = ops.split(x, [share, 2 * share], axis=-1)
+        t, h, w = sizes(x)
+        ends = [[0, 0]] * 4
+        later = ops.pad(cut(later, (1, 0, 0), (t - 1, h, w)), [ends[0], [0, 1], *ends[1:]])
+        earlier = ops.pad(cut(earlier, (0, 0, 0), (t - 1, h, w)), [ends[0], [1, 0], *ends[1:]])
+        return ops.concatenate([later, earlier, still], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "divisor": self.divisor}

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from keras_mtnet.layers.numerics import at_least_float32
-from keras_mtnet.layers.shapes import check_clip_shape, triple
+from keras_mtnet.layers.shapes import check_clip_shape, cut, triple
 
 
 class WindowPooling(keras.layers.Layer):
@@ -106,7 +106,7 @@ class WindowPooling(keras.layers.Layer):
         """
         c, pools, whole = x.shape[4], *self._tiling(x)
         if whole != list(x.shape[1:4]):
-            x = x[:, : whole[0], : whole[1], : whole[2]]
+            x = cut(x, (0, 0, 0), whole)
         (pt, ph, pw), (_, h, w) = pools, whole
         columns = (w // pw, pw * c)
         taps = [x]
