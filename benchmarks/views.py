@@ -1,7 +1,7 @@
 """Whether more views test better: 1 to 30 views per video, the same network.
 
     python benchmarks/views.py --root weizmann
-    python benchmarks/views.py --root jhmdb --per_class 6 --test_per_class 3
+    python benchmarks/views.py --root jhmdb
 
 The folder holds videos in UCF-101's layout with their lists. The network is I3D with Kinetics-400
 weights, frozen, and a linear head that is trained on random views of the training videos; each seed
@@ -21,6 +21,7 @@ import numpy as np
 
 VIEWS = ((1, 1), (1, 3), (10, 1), (10, 3))
 FRAMES, STRIDE = 16, 2
+TRAINING_VIEWS = 3  # of each training video
 
 
 def main() -> None:
@@ -80,11 +81,14 @@ def embed(network, clips):
 
 
 def train_head(network, reader, videos, seed):
-    """A softmax over standardized features of one random view of each video; as a function."""
+    """A softmax over standardized features of random views of each video; as a function."""
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    clips = [reader.random_clip(video, ClipDraws.draw(rng, FRAMES)) for video in videos]
-    found = embed(network, np.stack(clips))
+    views = (
+        np.stack([reader.random_clip(video, ClipDraws.draw(rng, FRAMES)) for video in videos])
+        for _ in range(TRAINING_VIEWS)
+    )
+    found = np.concatenate([embed(network, clips) for clips in views])
     mean, deviation = found.mean(axis=0), found.std(axis=0) + 1e-3
     head = keras.Sequential(
         [
@@ -95,7 +99,7 @@ def train_head(network, reader, videos, seed):
         ]
     )
     head.compile("adam", "sparse_categorical_crossentropy")
-    labels = np.array([video.label for video in videos])
+    labels = np.array([video.label for video in videos] * TRAINING_VIEWS)
     head.fit((found - mean) / deviation, labels, batch_size=len(videos), epochs=200, verbose=0)
     return lambda x: head.predict((x - mean) / deviation, verbose=0)
 
