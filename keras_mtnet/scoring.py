@@ -7,10 +7,11 @@ import keras
 import numpy as np
 
 from keras_mtnet.checks import check_counts
+from keras_mtnet.layers.stateless_block import StatelessBlock
 
 ACTIVATIONS = ("softmax", "sigmoid", "linear")
 AVERAGING = ("probabilities", "logits")
-# Tracing a deep network costs about as much as running 20 batches eagerly.
+# Tracing a deep MTNet costs about as much as running 20 batches eagerly.
 _EAGER_BATCHES = 20
 # Layers after an activation that leave the meaning of its outputs.
 _TRANSPARENT = ("Dropout", "Flatten", "GlobalAveragePooling3D", "Identity", "Reshape")
@@ -136,10 +137,16 @@ class Scorer:
         return outputs
 
     def _outputs(self, clips: np.ndarray) -> np.ndarray:
-        """The model's outputs; TensorFlow runs the first batches operation by operation."""
+        """The model's outputs; TensorFlow runs the first batches of MTNets operation by operation.
+
+        Their blocks are of hundreds of operations, which take long to trace. Other networks take
+        less long, and eagerly Keras would keep the output of each layer: 12 GB of I3D for 8 clips.
+        """
         # The model counts, so that it is traced in a loop over `predict_video`, too.
         done = getattr(self.model, "_eager_batches", 0)
-        if keras.backend.backend() != "tensorflow" or done >= _EAGER_BATCHES:
+        blocks = any(isinstance(layer, StatelessBlock) for layer in self.model.layers)
+        eager = keras.backend.backend() == "tensorflow" and blocks and done < _EAGER_BATCHES
+        if not eager:
             return self.model.predict_on_batch(clips)
         self.model._eager_batches = done + 1
         return keras.ops.convert_to_numpy(self.model(clips, training=False))
