@@ -55,8 +55,11 @@ def main() -> None:
     model.compile("sgd", "sparse_categorical_crossentropy")
     clips, labels = batch(arguments.batch_size, 112)
     tell("first step", timed(model.train_on_batch, clips, labels)[1])
+    start = time.process_time()
     times = [timed(model.train_on_batch, clips, labels)[1] for _ in range(arguments.steps)]
+    processor = (time.process_time() - start) / len(times)
     tell("later step", statistics.median(times))
+    print(f"{'of processor':12} {processor:7.2f} s, mean")
     for size in arguments.sizes:
         tell(f"size {size}", timed(model.train_on_batch, *batch(arguments.batch_size, size))[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
