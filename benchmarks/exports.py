@@ -84,7 +84,7 @@ def trained(name: str, videos: mt.data.Videos, shape: tuple, epochs: int) -> ker
     data = mt.data.clips(
         videos, training=True, seed=0, frames=frames, stride=STRIDE, size=half, batch_size=BATCH
     )
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(data))
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, max(1, epochs) * len(data))
     loss = "sparse_categorical_crossentropy"
     small.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     small.fit(data, epochs=epochs, verbose=2)
