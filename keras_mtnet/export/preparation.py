@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import logging as standard_logging
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -130,21 +131,29 @@ def quiet() -> Iterator[None]:
         converter.setLevel(levels[1])
 
 
-def frozen_scores(exportable: Exportable) -> Callable[[Any], Any]:
+def frozen_scores(exportable: Exportable, largest: float = math.inf) -> Callable[[Any], Any]:
     """The network with its weights as constants: from uint8 clips to float32 `(N, classes)`.
 
     Tracing with constants makes one graph at once. Freezing the variables of a traced function
     afterwards takes longer than tracing it, and so do saving and loading a thousand variables.
+    Weights of more than `largest` numbers stay variables: TensorFlow holds several copies of a
+    constant.
     """
     import tensorflow as tf
 
     model = exportable.model
     kinds = model.trainable_variables, model.non_trainable_variables
-    values = [[keras.ops.convert_to_numpy(v) for v in variables] for variables in kinds]
+
+    def read(variable: keras.Variable) -> Any:
+        if math.prod(variable.shape) > largest:
+            return tf.convert_to_tensor(variable.value)
+        with tf.init_scope():
+            value = keras.ops.convert_to_numpy(variable)
+        return tf.constant(value)
 
     def scores(clips: Any) -> Any:
-        constants = [[tf.constant(value) for value in kind] for kind in values]
-        outputs, _ = model.stateless_call(*constants, tf.cast(clips, tf.float32), training=False)
+        weights = [[read(variable) for variable in kind] for kind in kinds]
+        outputs, _ = model.stateless_call(*weights, tf.cast(clips, tf.float32), training=False)
         return tf.cast(exportable.scorer.to_scores(outputs), tf.float32)
 
     return scores
