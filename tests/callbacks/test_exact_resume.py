@@ -178,6 +178,15 @@ def test_a_second_signal_does_not_wait(tmp_path):
     assert not names(tmp_path)
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts, as in a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_after_a_fit_that_broke_does_what_it_did_before(tmp_path):
     with pytest.raises(Broken):
         fit(tmp_path, callbacks=[Stop(2, breaks)])
