@@ -144,9 +144,8 @@ class Scorer:
         """
         # The model counts, so that it is traced in a loop over `predict_video`, too.
         done = getattr(self.model, "_eager_batches", 0)
-        blocks = any(isinstance(layer, StatelessBlock) for layer in self.model.layers)
-        eager = keras.backend.backend() == "tensorflow" and blocks and done < _EAGER_BATCHES
-        if not eager:
+        early = keras.backend.backend() == "tensorflow" and done < _EAGER_BATCHES
+        if not (early and any(isinstance(layer, StatelessBlock) for layer in self.model.layers)):
             return self.model.predict_on_batch(clips)
         self.model._eager_batches = done + 1
         return keras.ops.convert_to_numpy(self.model(clips, training=False))

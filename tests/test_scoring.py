@@ -148,7 +148,6 @@ def test_a_network_that_scales_its_own_input_gets_clips_as_they_are():
     np.testing.assert_allclose(Scorer(model, "linear")(white), 1, rtol=1e-6)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others trace nothing here")
 def test_a_few_batches_of_an_mtnet_are_not_worth_a_trace():
     model = mt.MTNet((8,), (1,), classes=3, input_shape=CLIPS.shape[1:])
     expected = Scorer(model, batch_size=1)(CLIPS)
@@ -159,7 +158,6 @@ def test_a_few_batches_of_an_mtnet_are_not_worth_a_trace():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others trace nothing here")
 def test_other_networks_are_traced():
     """Eagerly, Keras keeps the outputs of all layers, which of large clips are gigabytes."""
     model = net(layers.Dense(3))

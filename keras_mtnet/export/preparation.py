@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from keras_mtnet import graphs
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.data.clip_reader import ClipReader
 from keras_mtnet.export.exported_model import ExportedModel
@@ -146,7 +147,7 @@ def frozen_scores(exportable: Exportable, largest: float = math.inf) -> Callable
 
     def read(variable: keras.Variable) -> Any:
         if math.prod(variable.shape) > largest:
-            return tf.convert_to_tensor(variable.value)
+            return graphs.read(variable)
         with tf.init_scope():
             value = keras.ops.convert_to_numpy(variable)
         return tf.constant(value)
