@@ -81,6 +81,7 @@ class ClipConv3D(keras.layers.Conv3D):
         spans = kernel.shape[:3]
         starts = [(n - 1) // 2 if one else 0 for n, one in zip(spans, chosen, strict=True)]
         lengths = [1 if one else n for n, one in zip(spans, chosen, strict=True)]
+        kernel = ops.convert_to_tensor(kernel)  # JAX cannot slice a variable
         return ops.slice(kernel, (*starts, 0, 0), (*lengths, *kernel.shape[3:]))
 
     @staticmethod

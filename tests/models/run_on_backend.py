@@ -21,6 +21,7 @@ from layer_cases import clip, make
 
 import keras_mtnet as mt
 from keras_mtnet import layers, models
+from keras_mtnet.layers.convolutions import ClipConv3D
 from keras_mtnet.models.released_mtnet import TwoStreamEntry, TwoStreamMTBlock
 
 LAYERS = (
@@ -75,6 +76,14 @@ def released():
     )
 
 
+def one_frame():
+    """A convolution that meets the center of its kernel only."""
+    convolution = ClipConv3D(8, 3, padding="same")
+    convolution.build((None, 1, 6, 6, 4))
+    reference.randomize(convolution, scale=0.7)
+    return compute(convolution, clip((2, 1, 6, 6, 4)))
+
+
 def trained(layer):
     """Weights of a small model after a step: hand-written gradients pass through each backend."""
     inputs = keras.Input((8, 6, 6, 8))
@@ -93,6 +102,7 @@ def main(path):
     for cell in CELLS:
         results[f"network/{cell}"] = compute(network(cell), clip((2, 8, 12, 12, 3)))
     results["released"] = released()
+    results["one_frame"] = one_frame()
     results["trained"] = trained(layers.MTConv(8, ratio=0.5))
     results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, remat=True))
     pixels = np.arange(12, dtype="uint8").reshape(1, 1, 2, 2, 3)
