@@ -69,8 +69,10 @@ def _seen_by_jax(run: Callable[[], Any]) -> list[tuple[str, float]]:
     """Kernels in the streams of the GPU, or XLA's operations on the processor; microseconds."""
     import jax
 
+    chosen = jax.profiler.ProfileOptions()
+    chosen.python_tracer_level = 0  # calls of Python would crowd out kernels
     with tempfile.TemporaryDirectory() as folder:
-        with jax.profiler.trace(folder):
+        with jax.profiler.trace(folder, profiler_options=chosen):
             for _ in range(RUNS):
                 run()
         with gzip.open(next(Path(folder).rglob("*.trace.json.gz"))) as file:

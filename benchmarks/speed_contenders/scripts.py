@@ -139,11 +139,15 @@ print(json.dumps({module}.profile({of!r})))
     return [Row(measure, kind, f"{share:.1%}") for kind, share in shares.items()]
 
 
-def last_line(script: str, backend: str) -> str:
+def last_line(script: str, backend: str, seconds: float = 1800) -> str:
     """What a script prints last."""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(backend)
-    )
+    command = [sys.executable, "-c", script]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment(backend), timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"no answer within {seconds:g} seconds") from None
     if done.returncode:
         raise Failed(done.stderr.strip().splitlines()[-1])
     return done.stdout.splitlines()[-1]

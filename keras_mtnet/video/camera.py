@@ -111,7 +111,7 @@ class Camera:
         end = ""
         try:
             self._read_all()
-        except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # whatever it is, nobody shall wait for frames any more
             late = isinstance(error, av.error.ExitError)
             text = getattr(error, "strerror", None) or str(error)
             end = (

@@ -108,6 +108,14 @@ def test_a_contender_that_fails_leaves_the_others():
     assert rows["b"].median is None and "not measured: out of memory" in table([*rows.values()])
 
 
+def test_nothing_is_waited_for_without_end():
+    from speed_contenders.scripts import last_line
+    from speed_contenders.turns import Failed
+
+    with pytest.raises(Failed, match=r"no answer within 0\.2 seconds"):
+        last_line("import time; time.sleep(60)", "tensorflow", seconds=0.2)
+
+
 def test_importing_loads_no_framework():
     code = (
         "import sys, speed, speed_contenders.turns\n"

@@ -68,6 +68,16 @@ def test_bad_cameras():
             next(Camera(address, keep=2).newest())
 
 
+def test_whatever_fails_is_told(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("of the driver")
+
+    camera = Camera(f"tcp://127.0.0.1:{free_port()}", keep=2)
+    monkeypatch.setattr(camera, "_read_all", fail)
+    with pytest.raises(VideoError, match=r"it cannot be read \(of the driver\)"):
+        next(camera.newest())
+
+
 def test_a_stream_shorter_than_a_clip():
     with sending(FRAMES[:6]) as address:
         with pytest.raises(VideoError, match="it ended after 6 frames; a clip needs 8"):
