@@ -7,17 +7,25 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import keras
 import numpy as np
 
 
-def is_shareable() -> bool:
-    """Whether a graph of TensorFlow is being built, for one replica.
+def is_shareable(x: Any) -> bool:
+    """Whether a function is being traced, on TensorFlow for one replica.
 
     Replicas trace in threads of their own, and their synchronized statistics may not be computed
     in a function.
+
+    Args:
+        x: a tensor of it.
     """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return isinstance(x, jax.core.Tracer)
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -25,11 +33,22 @@ def is_shareable() -> bool:
     return not tf.executing_eagerly() and tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
-def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
-    """The function of this kind in the graph that is being built, at first that of `run`.
+_jitted: WeakValueDictionary[str, Callable[..., Any]] = WeakValueDictionary()
 
-    Inlined, it would be optimized and compiled once a call.
+
+def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
+    """The function of this kind, at first `run`, as one that the graph being built only calls.
+
+    TensorFlow keeps it in its graph: inlined, it would be optimized and compiled once a call. JAX
+    keeps what it traced as long as somebody holds the function that is returned.
     """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        function = _jitted.get(kind)
+        if function is None:
+            function = _jitted[kind] = jax.jit(run)
+        return function
     import tensorflow as tf
 
     graph = tf.compat.v1.get_default_graph()
@@ -45,6 +64,8 @@ def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
 
 def read(variable: keras.Variable) -> Any:
     """What a variable holds, by one operation; `keras.ops.copy` takes two."""
+    if keras.backend.backend() == "jax":
+        return variable.value
     import tensorflow as tf
 
     return tf.convert_to_tensor(variable.value)

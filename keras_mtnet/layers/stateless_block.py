@@ -1,6 +1,6 @@
 """Blocks that train as functions of values: traced once for all alike, or computed again."""
 
-import json
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ class StatelessBlock(_Base):
     """Mixed into a layer, makes its training step a function of its inputs and its variables.
 
     Such a function can be shared: in a graph of TensorFlow, all blocks of one configuration call
-    one function, which is traced, optimized and compiled once instead of once a block. JAX
-    traces quickly, and XLA copies the function into each call in any case.
+    one function, which is traced, optimized and compiled once instead of once a block. On JAX
+    it is traced once; XLA copies it into each call.
 
     With `remat`, nothing is kept between the input and the output: a training step needs less
     memory and computes the layer twice. `keras.RematScope` around such a layer would count every
@@ -31,9 +31,11 @@ class StatelessBlock(_Base):
     remat = False
     _inside = False  # the current call is that of the function
 
-    def _is_function(self, training: bool | None) -> bool:
+    def _is_function(self, inputs: Any, training: bool | None) -> bool:
         """Whether `call` should hand over to `_call_function`."""
-        return bool(training and not self._inside and (self.remat or graphs.is_shareable()))
+        if not training or self._inside:
+            return False
+        return self.remat or graphs.is_shareable(tree.flatten(inputs)[0])
 
     def _call_function(self, inputs: Any) -> Any:
         """The result of the layer in training, computed by a function."""
@@ -67,22 +69,30 @@ class StatelessBlock(_Base):
                 self._inside = False
             return [*tree.flatten(y), *updated]
 
-        function = graphs.shared(run, self._kind(inputs)) if graphs.is_shareable() else run
+        function = run
+        if graphs.is_shareable(tree.flatten(inputs)[0]):
+            function = self._shared = graphs.shared(run, self._kind(inputs))
         return keras.remat(function) if self.remat else function
 
     def _kind(self, inputs: Any) -> str:
         """What blocks have in common that compute the same from the same values."""
         shapes = tree.map_structure(lambda x: tuple(x.shape), inputs)
-        own = self.get_config()
-        del own["name"]
         trainable = [variable.trainable for variable in self.variables]
         dtypes = [str(x.dtype) for x in tree.flatten(inputs)]
-        parts = [type(self).__name__, own, _configs(self, shapes), trainable, shapes, dtypes]
-        return json.dumps(parts, default=str)
+        return repr((_settings(self), _inner(self, shapes), trainable, shapes, dtypes))
 
 
-def _configs(layer: Any, shape: Any) -> list[dict[str, Any]]:
-    """The configurations of the layers inside, which may be changed after the block is made."""
+def _inner(layer: Any, shape: Any) -> list[Any]:
+    """The settings of the layers inside, which may be changed after the block is made."""
     if not hasattr(layer, "inner_layers"):
-        return [layer.get_config()]
-    return [config for pair in layer.inner_layers(shape) for config in _configs(*pair)]
+        return [_settings(layer)]
+    return [settings for pair in layer.inner_layers(shape) for settings in _inner(*pair)]
+
+
+def _settings(layer: Any) -> tuple[str, str, dict[str, Any]]:
+    """What a layer is made of, but for its name; `get_config` would import TensorFlow on JAX."""
+    own = inspect.signature(type(layer).__init__).parameters.values()
+    names = [each.name for each in own if each.kind is not each.VAR_KEYWORD][1:]  # not self
+    values = {name: getattr(layer, name) for name in names}
+    chosen = {k: v for k, v in values.items() if not isinstance(v, keras.Initializer)}
+    return type(layer).__name__, layer.dtype_policy.name, chosen

@@ -221,6 +221,7 @@ class TwoStreamMTConv(_TwoStreams):
     ):
         super().__init__(**kwargs)
         self.filters, self.ratio, self.lateral = filters, ratio, lateral
+        self.synchronized = synchronized
         self.kernel_size = triple(kernel_size, "kernel_size")
         self.strides = triple(strides, "strides")
         local, prolonged = split_channels(filters, ratio, "filters")
@@ -283,7 +284,7 @@ class TwoStreamMTBlock(StatelessBlock, _TwoStreams):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.filters, self.ratio, self.remat = filters, ratio, remat
+        self.filters, self.ratio, self.cell, self.remat = filters, ratio, cell, remat
         self.strides, self.synchronized = triple(strides, "strides"), synchronized
         self.gates = [
             SqueezeAndRecursion(cell, dtype=self.dtype_policy, name=name)
@@ -322,7 +323,7 @@ class TwoStreamMTBlock(StatelessBlock, _TwoStreams):
         return layers
 
     def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
-        if self._is_function(training):
+        if self._is_function(inputs, training):
             return self._call_function(inputs)
         x = inputs
         for conv in self.convs[:-1]:

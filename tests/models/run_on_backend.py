@@ -95,6 +95,24 @@ def trained(layer):
     return np.concatenate([np.ravel(keras.ops.convert_to_numpy(w)) for w in model.weights])
 
 
+def alike():
+    """Two blocks of one kind after a step; what compiles traces them once."""
+    traced, convolve = [], layers.MTBlock._convolve
+
+    def watched(self, *arguments):
+        traced.append(self.name)
+        return convolve(self, *arguments)
+
+    blocks = [layers.MTBlock(8, ratio=0.5, name=name) for name in ("a", "b")]
+    layers.MTBlock._convolve = watched
+    try:
+        weights = trained(keras.Sequential(blocks, name="blocks"))
+    finally:
+        layers.MTBlock._convolve = convolve
+    assert traced[-1] == ("b" if keras.backend.backend() == "torch" else "a"), traced
+    return weights
+
+
 def main(path):
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
     assert layers.MTConv and mt.MTNetM
@@ -105,6 +123,7 @@ def main(path):
     results["one_frame"] = one_frame()
     results["trained"] = trained(layers.MTConv(8, ratio=0.5))
     results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, remat=True))
+    results["alike"] = alike()
     pixels = np.arange(12, dtype="uint8").reshape(1, 1, 2, 2, 3)
     normalized = layers.ClipNormalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bgr")(pixels)
     results["normalized"] = normalized
