@@ -17,6 +17,7 @@ def network(seed, size=16, classes=5):
     keras.utils.set_random_seed(seed)
     shape = (4, size, size, 3)
     sizes = {
+        "ratio": 1,  # which traces in half the time
         "stem_filters": 8,
         "head_filters": 8,
         "head_units": 7 if seed == 1 else 6,
