@@ -71,7 +71,8 @@ def fit(
     keras.utils.set_random_seed(arguments.seed)
     clips = {"frames": 16, "size": 64, "stride": STRIDES[arguments.data], "batch_size": BATCH}
     augment = {"flip": FLIPS[arguments.data], "seed": arguments.seed}
-    train = mt.data.clips(videos, training=True, **clips, **augment)
+    # Not `clips`: this one needs no TensorFlow, so that a GPU may train by JAX or PyTorch.
+    train = mt.data.ClipSequence(videos, training=True, **clips, **augment)
     model = build(arguments.row, len(videos.class_names))
     steps = epochs * len(train)
     schedule = warmup_cosine(rate, steps, steps // 10)
