@@ -5,7 +5,11 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from keras_mtnet.video import EndsEarly, VideoFile
+
 BITS = 6
+X264 = {"b_frames": 3, "g": "12", "sc_threshold": "0"}
+UNEVEN = np.cumsum(np.random.default_rng(0).integers(1, 6, 60))  # times of frames
 
 
 def numbered(count, width=96, height=64):
@@ -84,3 +88,13 @@ def replace_bytes(path, old, new):
     with open(path, "wb") as file:
         file.write(data.replace(old, new))
     return path
+
+
+def read_window(path, choose, out=None, **part):
+    """Frames as clips are read: chosen among as many as there are, and again after damage."""
+    with VideoFile(path, **part) as video:
+        try:
+            frames = video.read(choose(video.frame_count), out=out)
+        except EndsEarly:
+            frames = video.read(choose(video.frame_count), out=out)
+    return frames, video.damage
