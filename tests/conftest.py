@@ -21,7 +21,8 @@ LONGEST = (
     *("test_docstrings.py", "training/test_run.py", "training/test_distillation.py"),
     *("models/test_slowfast.py", "benchmark/test_convolutions.py", "test_init.py"),
     *("training/test_distributed.py", "models/test_builder.py", "models/test_backends.py"),
-    *("test_cli.py", "training/test_resume.py", "test_demo.py", "models/test_released_mtnet.py"),
+    *("cli/test_predictions.py", "training/test_resume.py", "test_demo.py", "cli/test_scores.py"),
+    *("models/test_released_mtnet.py", "models/test_mtnet.py", "layers/test_stateless_block.py"),
     *("examples/test_finetune_ucf101.py", "examples/test_finetune_jhmdb.py"),
 )
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from command_line import run
 
 import keras_mtnet as mt
-from keras_mtnet import cli
 
 pytest.importorskip("matplotlib")
 
@@ -14,13 +14,6 @@ def network_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "small.keras"
     model.save(path)
     return path
-
-
-def run(capfd, *arguments):
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        cli.main([str(each) for each in arguments])
-    return int(stopped.value.code or 0), *capfd.readouterr()
 
 
 def test_explain(capfd, drawn, network_file, tmp_path):
