@@ -18,11 +18,11 @@ TINY_FILTERS, TINY_DEPTHS = (8, 16), (2, 1)
 # Files that take longest, in this order: started first, so that no worker is left alone with one.
 LONGEST = (
     *("models/test_zoo.py", "test_readme.py", "callbacks/test_exact_resume.py"),
-    *("test_docstrings.py", "training/test_run.py", "training/test_distillation.py"),
+    *("test_docstrings.py", "training/test_run.py", "training/test_preparation.py"),
     *("models/test_slowfast.py", "benchmark/test_convolutions.py", "test_init.py"),
     *("training/test_distributed.py", "models/test_builder.py", "models/test_backends.py"),
     *("cli/test_predictions.py", "training/test_resume.py", "test_demo.py", "cli/test_scores.py"),
-    *("models/test_released_mtnet.py", "models/test_mtnet.py", "layers/test_stateless_block.py"),
+    *("models/test_released_mtnet.py", "training/test_distillation.py", "models/test_mtnet.py"),
     *("examples/test_finetune_ucf101.py", "examples/test_finetune_jhmdb.py"),
 )
 
