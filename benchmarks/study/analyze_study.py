@@ -189,6 +189,7 @@ def draw(folder: Path, output: Path) -> None:
     left.set(xlabel="multiply-adds of a clip, millions", ylabel="top-1, 95 % over subjects")
     right.set(xlabel="epoch", ylabel="training accuracy")
     right.legend(fontsize=7)
+    output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / f"study_{folder.name}.png", dpi=110)
 
 
