@@ -36,11 +36,11 @@ def is_shareable(x: Any) -> bool:
 _jitted: WeakValueDictionary[str, Callable[..., Any]] = WeakValueDictionary()
 
 
-def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
+def shared(run: Callable[..., Any], kind: str, owner: Any) -> Callable[..., Any]:
     """The function of this kind, at first `run`, as one that the graph being built only calls.
 
-    TensorFlow keeps it in its graph: inlined, it would be optimized and compiled once a call. JAX
-    keeps what it traced as long as somebody holds the function that is returned.
+    TensorFlow keeps it in its graph: inlined, it would be optimized and compiled once a call. On
+    JAX it lives as long as one of its owners; TensorFlow would export what an owner holds.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -48,6 +48,7 @@ def shared(run: Callable[..., Any], kind: str) -> Callable[..., Any]:
         function = _jitted.get(kind)
         if function is None:
             function = _jitted[kind] = jax.jit(run)
+        owner.shared_function = function
         return function
     import tensorflow as tf
 

@@ -71,7 +71,7 @@ class StatelessBlock(_Base):
 
         function = run
         if graphs.is_shareable(tree.flatten(inputs)[0]):
-            function = self._shared = graphs.shared(run, self._kind(inputs))
+            function = graphs.shared(run, self._kind(inputs), owner=self)
         return keras.remat(function) if self.remat else function
 
     def _kind(self, inputs: Any) -> str:

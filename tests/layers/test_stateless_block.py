@@ -135,6 +135,14 @@ def test_a_block_that_differs_has_a_function_of_its_own(change):
     assert list(functions_of(first, second).values()) == [1, 1]
 
 
+def test_a_block_holds_no_function():
+    """An export would trace and write what hangs on a layer, and its graph would stay."""
+    (block,) = make(1)
+    before = set(vars(block))
+    functions_of(block)
+    assert set(vars(block)) - before <= {"_call_context_args", "_inside"}
+
+
 def test_shared_functions_compute_what_the_blocks_do():
     """Outputs, gradients and moving statistics of three blocks with weights of their own."""
     x = tf.constant(np.random.default_rng(0).normal(size=SHAPE), "float32")

@@ -13,25 +13,20 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_runs import TINY
 
 from keras_mtnet.callbacks.checkpoint import find_checkpoints
 from keras_mtnet.training import Recipe, load_run
 from keras_mtnet.training.distributed import Workers, find_workers, join, weigh_by_real_clips
 from keras_mtnet.training.run_folder import CHECKPOINTS
 
-TINY = {
-    "model": "MTNet",
-    "stage_filters": (8,),
-    "stage_depths": (1,),
-    "frames": 4,
-    "size": 16,
+SMALL = {
+    **TINY,
     # Two workers round sums in another order than one process, which moves weights by 5e-7 in six
     # steps. Each way repeats bit for bit, also on a busy machine, but a gradient that jumps at such
     # a difference, or a choice of frames that hangs by it, makes it grow: with clips of an earlier
     # version, ratio 7/8 came to 1e-2 in 23 steps.
     "ratio": 1,
-    "learning_rate": 0.02,
-    "dropout_rate": 0.0,
     "batch_size": 4,
 }
 SLURM = {
@@ -125,7 +120,7 @@ def recipes(drawn, tmp_path_factory) -> dict[str, Recipe]:
         (root / "Fall" / name).write_text("not a video")
     train, test = lines(drawn, "trainlist01.txt", 18), lines(drawn, "testlist01.txt", 7)
     broken = ["Fall/broken1.avi 3", "Fall/broken2.avi 3"]
-    common = {"data": "ucf101", "root": str(root), "strategy": "multi_worker", **TINY}
+    common = {"data": "ucf101", "root": str(root), "strategy": "multi_worker", **SMALL}
     return {
         # 18 and 7 videos are no whole number of batches.
         "plain": Recipe(
@@ -189,7 +184,7 @@ def test_two_workers_equal_one_process(recipes, alone):
     env = environment(**{**SLURM, "SLURM_JOB_ID": job})
     del env["KERAS_BACKEND"]
     flags = [f"--{k}={getattr(recipe, k)}" for k in ("data", "root", "annotations", "output")]
-    for name, value in {**TINY, "epochs": 3, "strategy": "multi_worker"}.items():
+    for name, value in {**SMALL, "epochs": 3, "strategy": "multi_worker"}.items():
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         flags.append(f"--{name}={text}")
     command = [sys.executable, "-m", "keras_mtnet.cli", "train", *flags]

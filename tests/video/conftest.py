@@ -1,11 +1,7 @@
 """A video that tells which frame is which."""
 
 import pytest
-from numbered_videos import (
-    X264,
-    encode,
-    numbered,
-)
+from numbered_videos import X264, encode, numbered
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import fsspec
 import numpy as np
 import pytest
 import tensorflow as tf
+from clip_batches import assert_same, take
 from packed_sets import contents, few, flip_byte, pack_small
 from range_server import Whole, serve
 
@@ -46,17 +47,6 @@ def copy(packed, tmp_path):
 
 def both(originals, packed, dataset="folder", **options):
     return [read_split(dataset, str(root), **options) for root in (originals, packed)]
-
-
-def take(dataset, batches):
-    return [(x.numpy(), y.numpy()) for x, y in dataset.take(batches)]
-
-
-def assert_same(one, other):
-    assert len(one) == len(other)
-    for (x, y), (other_x, other_y) in zip(one, other, strict=True):
-        np.testing.assert_array_equal(x, other_x)
-        np.testing.assert_array_equal(y, other_y)
 
 
 # --- Lists ---------------------------------------------------------------------------------------
