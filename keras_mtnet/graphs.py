@@ -1,5 +1,7 @@
 """TensorFlow's graphs: functions that several blocks share, and steps that run as traced."""
 
+import contextlib
+import contextvars
 import functools
 import itertools
 import os
@@ -33,14 +35,32 @@ def is_shareable(x: Any) -> bool:
     return not tf.executing_eagerly() and tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
+_kept = contextvars.ContextVar("keras_mtnet_kept", default=False)
+
+
+@contextlib.contextmanager
+def kept_functions() -> Iterator[None]:
+    """Within it, functions that blocks share stay functions in inference, too.
+
+    Then the first prediction comes sooner. Converters know nothing of such functions, so that they
+    cannot be kept where a graph may be for them.
+    """
+    token = _kept.set(True)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 _jitted: WeakValueDictionary[str, Callable[..., Any]] = WeakValueDictionary()
 
 
-def shared(run: Callable[..., Any], kind: str, owner: Any) -> Callable[..., Any]:
+def shared(run: Callable[..., Any], kind: str, owner: Any, training: bool) -> Callable[..., Any]:
     """The function of this kind, at first `run`, as one that the graph being built only calls.
 
-    TensorFlow keeps it in its graph: inlined, it would be optimized and compiled once a call. On
-    JAX it lives as long as one of its owners; TensorFlow would export what an owner holds.
+    TensorFlow keeps it in its graph in training and within `kept_functions`: inlined, it would be
+    optimized and compiled once a call. On JAX it lives as long as one of its owners; TensorFlow
+    would export what an owner holds.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -57,9 +77,8 @@ def shared(run: Callable[..., Any], kind: str, owner: Any) -> Callable[..., Any]
     if not functions:
         functions.append({})
     if kind not in functions[0]:
-        functions[0][kind] = tf.function(
-            run, autograph=False, experimental_attributes={"_noinline": True}
-        )
+        kept = {"_noinline": True} if training or _kept.get() else None
+        functions[0][kind] = tf.function(run, autograph=False, experimental_attributes=kept)
     return functions[0][kind]
 
 

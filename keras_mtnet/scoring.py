@@ -11,8 +11,8 @@ from keras_mtnet.layers.stateless_block import StatelessBlock
 
 ACTIVATIONS = ("softmax", "sigmoid", "linear")
 AVERAGING = ("probabilities", "logits")
-# Tracing a deep MTNet costs about as much as running 20 batches eagerly.
-_EAGER_BATCHES = 20
+# Tracing a deep MTNet costs about as much as running 6 batches eagerly.
+_EAGER_BATCHES = 6
 # Layers after an activation that leave the meaning of its outputs.
 _TRANSPARENT = ("Dropout", "Flatten", "GlobalAveragePooling3D", "Identity", "Reshape")
 

@@ -143,17 +143,21 @@ def frozen_scores(exportable: Exportable, largest: float = math.inf) -> Callable
     import tensorflow as tf
 
     model = exportable.model
-    kinds = model.trainable_variables, model.non_trainable_variables
 
-    def read(variable: keras.Variable) -> Any:
-        if math.prod(variable.shape) > largest:
-            return graphs.read(variable)
-        with tf.init_scope():
-            value = keras.ops.convert_to_numpy(variable)
-        return tf.constant(value)
+    def small(variable: keras.Variable) -> bool:
+        return math.prod(variable.shape) <= largest
+
+    # Read before the function is traced: it would save all that it saw, constants or not.
+    kinds = [
+        [keras.ops.convert_to_numpy(weight) if small(weight) else weight for weight in kind]
+        for kind in (model.trainable_variables, model.non_trainable_variables)
+    ]
+
+    def value(weight: np.ndarray | keras.Variable) -> Any:
+        return tf.constant(weight) if isinstance(weight, np.ndarray) else graphs.read(weight)
 
     def scores(clips: Any) -> Any:
-        weights = [[read(variable) for variable in kind] for kind in kinds]
+        weights = [list(map(value, kind)) for kind in kinds]
         outputs, _ = model.stateless_call(*weights, tf.cast(clips, tf.float32), training=False)
         return tf.cast(exportable.scorer.to_scores(outputs), tf.float32)
 

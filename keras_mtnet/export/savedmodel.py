@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from absl import logging
 
+from keras_mtnet import graphs
 from keras_mtnet.checks import check_counts
 from keras_mtnet.export.comparison import compare_and_log
 from keras_mtnet.export.preparation import Exportable, frozen_scores, prepare, quiet
@@ -107,7 +108,7 @@ def _archive(exportable: Exportable, num_clips: int, num_crops: int) -> keras.ex
 
     # TensorFlow traces what it saves once more, so the signatures call a function that is traced.
     # To save gradients would take most of the time.
-    with without_gradients():
+    with without_gradients(), graphs.kept_functions():
         scores = tf.function(frozen_scores(exportable, _LARGEST), autograph=False)
         traced = scores.get_concrete_function(clip)
 

@@ -143,7 +143,7 @@ class MTBlock(StatelessBlock, keras.layers.Layer):
     def call(self, x: Any, training: bool | None = None) -> Any:
         check_not_empty(x, "MTBlock")
         if self._is_function(x, training):
-            return self._call_function(x)
+            return self._call_function(x, training)
         affines = fixed_affines([norm for _, norm in self.conv_norms()], training)
         y = self.gate(self._convolve(x, affines, training))
         if self.shortcut_conv is not None:

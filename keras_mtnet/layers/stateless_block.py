@@ -1,4 +1,4 @@
-"""Blocks that train as functions of values: traced once for all alike, or computed again."""
+"""Blocks that run as functions of values: traced once for all alike, or computed again."""
 
 import inspect
 from collections.abc import Callable
@@ -16,11 +16,11 @@ else:
 
 
 class StatelessBlock(_Base):
-    """Mixed into a layer, makes its training step a function of its inputs and its variables.
+    """Mixed into a layer, makes its call a function of its inputs and its variables.
 
     Such a function can be shared: in a graph of TensorFlow, all blocks of one configuration call
     one function, which is traced, optimized and compiled once instead of once a block. On JAX
-    it is traced once; XLA copies it into each call.
+    it is traced once; XLA copies it into each call. Operation by operation, nothing is shared.
 
     With `remat`, nothing is kept between the input and the output: a training step needs less
     memory and computes the layer twice. `keras.RematScope` around such a layer would count every
@@ -33,25 +33,31 @@ class StatelessBlock(_Base):
 
     def _is_function(self, inputs: Any, training: bool | None) -> bool:
         """Whether `call` should hand over to `_call_function`."""
-        if not training or self._inside:
+        if self._inside:
             return False
-        return self.remat or graphs.is_shareable(tree.flatten(inputs)[0])
+        again = bool(training) and self.remat
+        return again or graphs.is_shareable(tree.flatten(inputs)[0])
 
-    def _call_function(self, inputs: Any) -> Any:
-        """The result of the layer in training, computed by a function."""
+    def _call_function(self, inputs: Any, training: bool | None) -> Any:
+        """The result of the layer, computed by a function."""
         state = self.non_trainable_variables
         variables = [*self.trainable_variables, *state]
-        function = self._function(inputs)
+        again = bool(training) and self.remat
+        function = self._function(inputs, bool(training))
+        if again:
+            function = keras.remat(function)
         # Copies, if there is a second time: by then, some variables have changed.
-        read = ops.copy if self.remat else graphs.read
+        read = ops.copy if again else graphs.read
         results = function(*tree.flatten(inputs), *map(read, variables))
+        if not training:
+            state = []
         outputs = len(results) - len(state)
         for variable, value in zip(state, results[outputs:], strict=True):
             variable.assign(value)
         return results[0] if outputs == 1 else list(results[:outputs])
 
-    def _function(self, inputs: Any) -> Callable[..., list[Any]]:
-        """From values of the inputs and of all variables to outputs and new values of the state."""
+    def _function(self, inputs: Any, training: bool) -> Callable[..., list[Any]]:
+        """From values of the inputs and of all variables to outputs and, in training, new state."""
         count = len(tree.flatten(inputs))
         state = self.non_trainable_variables
         variables = [*self.trainable_variables, *state]
@@ -63,23 +69,23 @@ class StatelessBlock(_Base):
             self._inside = True
             try:
                 with keras.StatelessScope(state_mapping=mapping) as scope:
-                    y = self(x, training=True)
-                updated = [ops.stop_gradient(scope.get_current_value(v)) for v in state]
+                    y = self(x, training=training)
+                after = [scope.get_current_value(v) for v in state] if training else []
             finally:
                 self._inside = False
-            return [*tree.flatten(y), *updated]
+            return [*tree.flatten(y), *map(ops.stop_gradient, after)]
 
-        function = run
-        if graphs.is_shareable(tree.flatten(inputs)[0]):
-            function = graphs.shared(run, self._kind(inputs), owner=self)
-        return keras.remat(function) if self.remat else function
+        if not graphs.is_shareable(tree.flatten(inputs)[0]):
+            return run
+        return graphs.shared(run, self._kind(inputs, training), owner=self, training=training)
 
-    def _kind(self, inputs: Any) -> str:
+    def _kind(self, inputs: Any, training: bool) -> str:
         """What blocks have in common that compute the same from the same values."""
         shapes = tree.map_structure(lambda x: tuple(x.shape), inputs)
         trainable = [variable.trainable for variable in self.variables]
         dtypes = [str(x.dtype) for x in tree.flatten(inputs)]
-        return repr((_settings(self), _inner(self, shapes), trainable, shapes, dtypes))
+        settings = _settings(self), _inner(self, shapes)
+        return repr((training, settings, trainable, shapes, dtypes))
 
 
 def _inner(layer: Any, shape: Any) -> list[Any]:

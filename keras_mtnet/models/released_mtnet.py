@@ -324,7 +324,7 @@ class TwoStreamMTBlock(StatelessBlock, _TwoStreams):
 
     def call(self, inputs: Sequence[Any], training: bool | None = None) -> list[Any]:
         if self._is_function(inputs, training):
-            return self._call_function(inputs)
+            return self._call_function(inputs, training)
         x = inputs
         for conv in self.convs[:-1]:
             x = [ops.relu(stream) for stream in conv(x, training=training)]

@@ -110,6 +110,16 @@ class VideoModel(keras.Model):
         with after:
             return super().train_step(*args, **kwargs)
 
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras' own."""
+        with graphs.kept_functions():
+            return super().test_step(*args, **kwargs)
+
+    def predict_step(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras' own."""
+        with graphs.kept_functions():
+            return super().predict_step(*args, **kwargs)
+
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`."""
         self._check_range(x)

@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 
@@ -65,7 +66,7 @@ def test_tensorflow_alone_serves_the_models_own_scores(model, exports, clips, sc
 
 
 def test_the_network_is_stored_once_and_without_gradients(exports):
-    """Both signatures call one function; gradients would take most of the time to export."""
+    """Both signatures call one function, and its blocks one each; gradients take long to export."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     stored = SavedModel()
@@ -74,8 +75,20 @@ def test_the_network_is_stored_once_and_without_gradients(exports):
     functions = graph.library.function
     nodes = [node for function in functions for node in function.node_def]
     assert not [node.name for node in nodes if "_gradient_op_type" in node.attr]
-    networks = [f.signature.name for f in functions if any(n.op == "MatMul" for n in f.node_def)]
+    networks = [f.signature.name for f in functions if any(n.op == "Softmax" for n in f.node_def)]
     assert len(networks) == 1, networks
+    blocks = [function for function in functions if "_noinline" in function.attr]
+    assert blocks and all(any(n.op == "Conv3D" for n in block.node_def) for block in blocks)
+
+
+def test_small_weights_are_constants(tmp_path):
+    """Thousands of variables take long to load."""
+    network = mt.MTNet((16,), (1,), classes=2, input_shape=(2, 8, 8, 3))
+    path = mt.export_savedmodel(network, tmp_path / "export", ["jump", "run"])
+    stored = tf.train.list_variables(path / "variables" / "variables")
+    sizes = [math.prod(shape) for name, shape in stored if "VARIABLE_VALUE" in name]
+    large = [math.prod(w.shape) for w in network.weights if math.prod(w.shape) > 4096]
+    assert sorted(sizes) == sorted(large) != []
 
 
 def test_the_folder_holds_the_spec_and_nothing_is_left_beside(model, exports):

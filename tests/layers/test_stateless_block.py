@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_mtnet as mt
 from keras_mtnet.layers import MTBlock, MTConv
 from keras_mtnet.models.released_mtnet import TwoStreamMTBlock
 
@@ -98,13 +99,13 @@ def test_keeps_no_activations(monkeypatch):
     assert alive[False] >= 6 and alive[True] == 0
 
 
-def functions_of(*blocks):
-    """Functions, by name, that a training graph of these blocks calls, and how often each."""
+def functions_of(*blocks, training=True):
+    """Functions, by name, that a graph of these blocks calls, and how often each."""
 
     @tf.function
     def run(x):
         for block in blocks:
-            x = block(x, training=True)
+            x = block(x, training=training)
         return x
 
     graph = run.get_concrete_function(tf.ones(SHAPE)).graph.as_graph_def()
@@ -120,9 +121,41 @@ def make(count, **options):
     return blocks
 
 
-def test_blocks_alike_share_a_function():
-    assert list(functions_of(*make(3)).values()) == [3]
-    assert list(functions_of(*make(2), *make(1, cell="lstm")).values()) == [2, 1]
+@pytest.mark.parametrize("training", [False, True])
+def test_blocks_alike_share_a_function(training):
+    assert list(functions_of(*make(3), training=training).values()) == [3]
+    others = *make(2), *make(1, cell="lstm")
+    assert list(functions_of(*others, training=training).values()) == [2, 1]
+
+
+def test_functions_are_kept_where_no_converter_meets_them(tmp_path):
+    """TensorFlow inlines the others, and the converters of Keras' own exports know no functions."""
+    model = mt.MTNet((8,), (3,), classes=2, input_shape=(*SHAPE[1:4], 3))
+    clips = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:]), "uint8")
+    kept = {}
+
+    def noting(name, step):
+        def noted(*args, **kwargs):
+            found = step(*args, **kwargs)
+            graph = tf.compat.v1.get_default_graph().as_graph_def()
+            kept[name] = ["_noinline" in each.attr for each in graph.library.function]
+            return found
+
+        return noted
+
+    model.predict_step = noting("predict", model.predict_step)
+    model.test_step = noting("test", model.test_step)
+    model.compile(loss="sparse_categorical_crossentropy")
+    scores = model.predict(clips, verbose=0)
+    model.evaluate(clips, np.zeros(2), verbose=0)
+    assert kept.keys() == {"predict", "test"}
+    assert all(any(each) for each in kept.values())
+    model.export(tmp_path / "m.tflite", format="litert", verbose=False)
+    interpreter = tf.lite.Interpreter(str(tmp_path / "m.tflite"))
+    runner = interpreter.get_signature_runner()
+    (name,) = runner.get_input_details()
+    (found,) = (runner(**{name: clip[None].astype("float32")}).values() for clip in clips[:1])
+    np.testing.assert_allclose(*found, scores[:1], atol=1e-5)
 
 
 @pytest.mark.parametrize("change", ["frozen", "momentum"])
@@ -141,6 +174,26 @@ def test_a_block_holds_no_function():
     before = set(vars(block))
     functions_of(block)
     assert set(vars(block)) - before <= {"_call_context_args", "_inside"}
+
+
+def test_shared_functions_predict_what_the_blocks_do():
+    x = tf.constant(np.random.default_rng(0).normal(size=SHAPE), "float32")
+    blocks = make(3)
+    for block in blocks:
+        for variable in block.non_trainable_variables:  # moving statistics
+            if variable.dtype == "float32":
+                variable.assign(variable + 0.5)
+
+    def run(x):
+        for block in blocks:
+            x = block(x, training=False)
+        return x
+
+    before = [v.numpy() for block in blocks for v in block.variables]
+    np.testing.assert_allclose(tf.function(run)(x), run(x), rtol=1e-5, atol=1e-6)
+    after = [v.numpy() for block in blocks for v in block.variables]
+    for value, same in zip(before, after, strict=True):
+        np.testing.assert_array_equal(value, same)
 
 
 def test_shared_functions_compute_what_the_blocks_do():
