@@ -80,10 +80,7 @@ def _convert(exportable: Exportable) -> Any:
     """
     import tensorflow as tf
     from tf2onnx.optimizer import optimize_graph
-    from tf2onnx.optimizer.back_to_back_optimizer import BackToBackOptimizer
-    from tf2onnx.optimizer.const_fold_optimizer import ConstFoldOptimizer
     from tf2onnx.optimizer.merge_duplicated_nodes_optimizer import MergeDuplicatedNodesOptimizer
-    from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
     from tf2onnx.tf_loader import tf_optimize
     from tf2onnx.tfonnx import process_tf_graph
 
@@ -101,15 +98,9 @@ def _convert(exportable: Exportable) -> Any:
             output_names=ends[1],
             tensors_to_rename={clips.name: "clips", scores.name: "scores"},
         )
-    # Those that find something in a network of this package. ONNX Runtime does the work of the
-    # others, and more, when it loads a file.
-    chosen = {
-        "transpose": TransposeOptimizer,
-        "fold": ConstFoldOptimizer,
-        "merge": MergeDuplicatedNodesOptimizer,
-        "back_to_back": BackToBackOptimizer,
-    }
-    converted = optimize_graph(converted, catch_errors=False, optimizers=chosen)
+    # ONNX Runtime does the work of the other optimizers, and more, when it loads a file.
+    merge = {"merge": MergeDuplicatedNodesOptimizer}
+    converted = optimize_graph(converted, catch_errors=False, optimizers=merge)
     return converted.make_model(exportable.model.name)
 
 
