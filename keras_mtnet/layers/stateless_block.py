@@ -35,19 +35,18 @@ class StatelessBlock(_Base):
         """Whether `call` should hand over to `_call_function`."""
         if self._inside:
             return False
-        again = bool(training) and self.remat
-        return again or graphs.is_shareable(tree.flatten(inputs)[0])
+        return self._runs_twice(training) or graphs.is_shareable(tree.flatten(inputs)[0])
+
+    def _runs_twice(self, training: bool | None) -> bool:
+        return bool(training) and self.remat
 
     def _call_function(self, inputs: Any, training: bool | None) -> Any:
         """The result of the layer, computed by a function."""
         state = self.non_trainable_variables
         variables = [*self.trainable_variables, *state]
-        again = bool(training) and self.remat
-        function = self._function(inputs, bool(training))
-        if again:
-            function = keras.remat(function)
-        # Copies, if there is a second time: by then, some variables have changed.
-        read = ops.copy if again else graphs.read
+        function, read = self._function(inputs, bool(training)), graphs.read
+        if self._runs_twice(training):  # by the second time, some variables have changed
+            function, read = keras.remat(function), ops.copy
         results = function(*tree.flatten(inputs), *map(read, variables))
         if not training:
             state = []
