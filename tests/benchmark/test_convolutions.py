@@ -58,6 +58,10 @@ def test_convolutions_on_an_older_processor():
         assert result.right, result
 
 
+# Newer processors have other instructions for bfloat16, AMX, which are right.
+FAULTY = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+
+
 def avx512():
     return X86 and "avx512bw" in open("/proc/cpuinfo").read()
 
@@ -66,7 +70,7 @@ def avx512():
 def test_finds_wrong_gradients():
     """A Conv3D over two frames in bfloat16. Where TensorFlow has mended it, our form can go."""
     good, bad = conv3d((2, 5, 6, 6, 7), 3, 1), conv3d((2, 2, 6, 6, 7), 3, 1)
-    results = list(check([good, bad, good], ["bfloat16"]))
+    results = list(check([good, bad, good], ["bfloat16"], FAULTY))
     assert [result.right for result in results] == [True, False, True]
     assert np.argmax(results[1].errors) == PASSES.index("gradient of the kernel")
     assert [result.case for result in results] == [good, bad, good]
@@ -76,7 +80,7 @@ def test_finds_wrong_gradients():
 def test_goes_on_where_a_process_ends():
     """Frames of one row and a stride: oneDNN writes where it must not, and the process may end."""
     good, bad = conv3d((2, 5, 6, 6, 7), 3, 1), conv3d((2, 5, 1, 5, 7), 3, (1, 2, 2))
-    results = list(check([good, bad, good], ["bfloat16"]))
+    results = list(check([good, bad, good], ["bfloat16"], FAULTY))
     assert [result.right for result in results] == [True, False, True]
 
 
