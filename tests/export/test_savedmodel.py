@@ -66,7 +66,7 @@ def test_tensorflow_alone_serves_the_models_own_scores(model, exports, clips, sc
 
 
 def test_the_network_is_stored_once_and_without_gradients(exports):
-    """Both signatures call one function, and its blocks one each; gradients take long to export."""
+    """Both signatures call one function, and its block another; gradients take long to export."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     stored = SavedModel()
@@ -77,8 +77,8 @@ def test_the_network_is_stored_once_and_without_gradients(exports):
     assert not [node.name for node in nodes if "_gradient_op_type" in node.attr]
     networks = [f.signature.name for f in functions if any(n.op == "Softmax" for n in f.node_def)]
     assert len(networks) == 1, networks
-    blocks = [function for function in functions if "_noinline" in function.attr]
-    assert blocks and all(any(n.op == "Conv3D" for n in block.node_def) for block in blocks)
+    (block,) = (function for function in functions if "_noinline" in function.attr)
+    assert any(node.op == "Conv3D" for node in block.node_def)
 
 
 def test_small_weights_are_constants(tmp_path):

@@ -154,8 +154,8 @@ def test_functions_are_kept_where_no_converter_meets_them(tmp_path):
     interpreter = tf.lite.Interpreter(str(tmp_path / "m.tflite"))
     runner = interpreter.get_signature_runner()
     (name,) = runner.get_input_details()
-    (found,) = (runner(**{name: clip[None].astype("float32")}).values() for clip in clips[:1])
-    np.testing.assert_allclose(*found, scores[:1], atol=1e-5)
+    (found,) = runner(**{name: clips[:1].astype("float32")}).values()
+    np.testing.assert_allclose(found, scores[:1], atol=1e-5)
 
 
 @pytest.mark.parametrize("change", ["frozen", "momentum"])
