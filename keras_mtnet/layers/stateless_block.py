@@ -83,21 +83,29 @@ class StatelessBlock(_Base):
         shapes = tree.map_structure(lambda x: tuple(x.shape), inputs)
         trainable = [variable.trainable for variable in self.variables]
         dtypes = [str(x.dtype) for x in tree.flatten(inputs)]
-        settings = _settings(self), _inner(self, shapes)
-        return repr((training, settings, trainable, shapes, dtypes))
+        return repr((training, self.description(shapes), trainable, shapes, dtypes))
+
+    def description(self, shapes: Any) -> Any:
+        """What the layer is made of, names and initial weights aside, for inputs of such shapes."""
+        return settings(self), _inner(self, shapes)
 
 
 def _inner(layer: Any, shape: Any) -> list[Any]:
     """The settings of the layers inside, which may be changed after the block is made."""
     if not hasattr(layer, "inner_layers"):
-        return [_settings(layer)]
-    return [settings for pair in layer.inner_layers(shape) for settings in _inner(*pair)]
+        return [settings(layer)]
+    return [found for pair in layer.inner_layers(shape) for found in _inner(*pair)]
 
 
-def _settings(layer: Any) -> tuple[str, str, dict[str, Any]]:
-    """What a layer is made of, but for its name; `get_config` would import TensorFlow on JAX."""
-    own = inspect.signature(type(layer).__init__).parameters.values()
-    names = [each.name for each in own if each.kind is not each.VAR_KEYWORD][1:]  # not self
-    values = {name: getattr(layer, name) for name in names}
+def settings(layer: Any) -> tuple[str, str, dict[str, Any]]:
+    """What a layer is made of, but for its name and initial weights.
+
+    That is what its classes take and keep by that name; `get_config` would import TensorFlow on
+    JAX.
+    """
+    kinds = type(layer).__mro__[: type(layer).__mro__.index(keras.layers.Layer)]
+    names = {name for kind in kinds for name in inspect.signature(kind).parameters}
+    kept = sorted(name for name in names - {"name", "dtype"} if hasattr(layer, name))
+    values = {name: getattr(layer, name) for name in kept}
     chosen = {k: v for k, v in values.items() if not isinstance(v, keras.Initializer)}
     return type(layer).__name__, layer.dtype_policy.name, chosen

@@ -1,5 +1,6 @@
 """The class of every network here: a functional `keras.Model` that knows its clips."""
 
+import functools
 import os
 import re
 import warnings
@@ -10,10 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+from keras import tree
 
 from keras_mtnet import graphs
 from keras_mtnet.clip_spec import ClipSpec
 from keras_mtnet.layers.clip_normalization import ClipNormalization
+from keras_mtnet.models.blocks import in_blocks
 
 # A recurrence over one frame has no state yet to multiply: its recurrent kernel gets no gradient.
 # Keras would ask at every `fit` whether a loss was forgotten; of other variables it still does.
@@ -135,6 +138,15 @@ class VideoModel(keras.Model):
         if args:
             self._check_range(args[0])
         return super().__call__(*args, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """As Keras' own, but where a graph is traced, blocks alike share a function."""
+        if mask is None and graphs.is_shareable(tree.flatten(inputs)[0]) and self._in_blocks:
+            return self._in_blocks(inputs, training=training)
+        return super().call(inputs, training=training, mask=mask)
+
+    # In the dict of the instance, where Keras does not see it: it has the layers already.
+    _in_blocks = functools.cached_property(in_blocks)
 
     def _check_range(self, x: Any) -> None:
         """Warns, once, of float clips that look as if they were scaled to 0..1 already.
