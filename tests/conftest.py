@@ -32,6 +32,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def frozen_modules():
+    """What was imported is not looked at whenever garbage is collected, which takes half a second.
+
+    Keras and its backend come first: nearly all tests need them.
+    """
+    import keras  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def freed_graphs():
     """After each file of tests, frees the graphs that its networks were traced into.
@@ -47,9 +59,21 @@ def freed_graphs():
 
     keras.backend.clear_session()
     registered = gradient_registry._registry
-    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+    names = [name for name in registered if name.startswith("CustomGradient-")]
+    for name in names:
         del registered[name]
-    gc.collect()
+    if names:
+        gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_of_jax(tmp_path_factory):
+    """A folder in which processes on JAX find what an earlier one has compiled."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "jax")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +149,7 @@ def tiny(home, monkeypatch):
 
 @pytest.fixture
 def shallow(monkeypatch):
-    """Makes all networks one block per stage deep, and most narrow; Inceptions stay as they are."""
+    """Makes all networks one block per stage deep, and narrow; Inceptions stay as they are."""
     from keras_mtnet.models import (
         blvnet_tam,
         csn,
@@ -143,6 +167,7 @@ def shallow(monkeypatch):
 
     ones = (1, 1, 1, 1)
     changes = {"depths": ones, "released_depths": ones, "depth": 0.1}
+    changes["filters"] = (32, 64, 128, 256)  # of SlowOnly and SlowFast
     families = (csn, mtnet, r2plus1d, resnet3d, slow_only, slowfast, srtg, x3d)
     sizes = [size for family in families for size in family.SIZES.values()]
     for size in (*sizes, tsm.SIZE, blvnet_tam.SIZE):
@@ -152,6 +177,8 @@ def shallow(monkeypatch):
     monkeypatch.setattr(mfnet, "DEPTHS", ones)
     for family in (csn, resnet, tsm):
         monkeypatch.setattr(family, "FILTERS", (8, 16, 32, 64))
+    for family in (blvnet_tam, mfnet):
+        monkeypatch.setattr(family, "FILTERS", (32, 64, 128, 256))
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,12 @@ SMALLER = {
     'mt.I3D(weights="kinetics400")': 'mt.load_model("small.keras")',  # its weights are 47 MB
     "num_clips=10, num_crops=3, stride": "num_clips=1, num_crops=1, stride",
     'clip.mp4", top=3': 'clip.mp4", top=3, num_clips=1, num_crops=1',
-    "mt.MTNetM(": "mt.MTNet((8,), (1,), ",
-    "mt.MTNetS(": "mt.MTNet((8,), (1,), ",
+    # Ratio 1 is traced in half the time.
+    "mt.MTNetM(ratio=1)": "mt.MTNet((8,), (1,), ratio=1)",
+    "mt.MTNetM(": "mt.MTNet((8,), (1,), ratio=1, ",
+    "mt.MTNetS(": "mt.MTNet((8,), (1,), ratio=1, ",
     "epochs=30": "epochs=1",
-    "--model MTNetS": "--model MTNet --stage_filters 8 --stage_depths 1",
+    "--model MTNetS": "--model MTNet --stage_filters 8 --stage_depths 1 --ratio 1",
     "--size 112": "--size 32",
     "--epochs 30": "--epochs 1",
 }
@@ -73,7 +75,7 @@ def write_small_network(path: Path) -> None:
     """A network that knows its clips and classes, in the place of pretrained ones."""
     import keras_mtnet as mt
 
-    model = mt.MTNet((8,), (1,), classes=3, input_shape=(4, 32, 32, 3))
+    model = mt.MTNet((8,), (1,), ratio=1, classes=3, input_shape=(4, 32, 32, 3))
     model.clip_spec = mt.ClipSpec(frames=4, stride=2, size=32, class_names=("a", "b", "c"))
     model.save(path)
 

@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "finetune_ucf101.py"
 NARROW = """
 import runpy, sys
 import keras_mtnet as mt
-mt.MTNetM = lambda **options: mt.MTNet((8,), (1,), **options)
+mt.MTNetM = lambda **options: mt.MTNet((8,), (1,), ratio=1, **options)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -90,8 +90,8 @@ def test_a_missing_extra_is_named(tmp_path, exports, monkeypatch):
 
 def test_other_backends_are_told_what_to_do(tmp_path):
     script = (
-        "import keras_mtnet as mt, sys\n"
-        "model = mt.MTNet((8,), (1,), classes=2, input_shape=(4, 16, 16, 3))\n"
+        "import keras, keras_mtnet as mt, sys\n"
+        "model = keras.Sequential([keras.Input((4, 16, 16, 3)), keras.layers.Flatten()])\n"
         "mt.export_savedmodel(model, sys.argv[1], ['a', 'b'])"
     )
     done = subprocess.run(

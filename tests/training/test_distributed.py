@@ -87,9 +87,8 @@ def run_all(commands: list[tuple[list[str], dict[str, str]]]) -> list[tuple[int,
 def train_two(recipe: Recipe, **of_the_second: str) -> list[tuple[int, str, str]]:
     port = free_port()
     command = [sys.executable, "-c", TRAIN, recipe.to_json()]
-    cache = {"JAX_COMPILATION_CACHE_DIR": f"{recipe.output}_compiled"}
-    first = environment(TF_CONFIG=tf_config(port, 0), **cache)
-    second = environment(TF_CONFIG=tf_config(port, 1), **cache, **of_the_second)
+    first = environment(TF_CONFIG=tf_config(port, 0))
+    second = environment(TF_CONFIG=tf_config(port, 1), **of_the_second)
     return run_all([(command, first), (command, second)])
 
 
