@@ -3,6 +3,7 @@
     python benchmarks/training_step.py
     python benchmarks/training_step.py --model MTNetL --batch_size 1
     python benchmarks/training_step.py --sizes 80 160
+    python benchmarks/training_step.py --count --model X3DM
     PYTHONPATH=OTHER_CHECKOUT python benchmarks/training_step.py
 
 Clips of 16 x 112 x 112 and SGD. To compare two versions, run them in turns, with nothing else
@@ -37,6 +38,20 @@ def batch(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     return clips, np.zeros(count, "int32")
 
 
+def count(model: keras.Model, clips: np.ndarray, labels: np.ndarray) -> None:
+    """Prints how many operations the graphs of a step and of a prediction have, functions too."""
+    import tensorflow as tf
+
+    model.optimizer.build(model.trainable_variables)
+    steps = {"step": model.train_step, "prediction": model.predict_step}
+    for name, step in steps.items():
+        traced = tf.function(lambda *batch, step=step: step(batch), autograph=False)
+        graph = traced.get_concrete_function(clips, labels).graph.as_graph_def()
+        functions = graph.library.function
+        nodes = len(graph.node) + sum(len(each.node_def) for each in functions)
+        print(f"{name:12} {nodes:7,} operations, {len(functions)} functions")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="MTNetM")
@@ -45,6 +60,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[], help="of further clips, a first step of each"
     )
+    parser.add_argument("--count", action="store_true", help="operations only, on TensorFlow")
     arguments = parser.parse_args()
     tell("imports", timed(lambda: keras.ops.zeros(1))[1])
     size = None if arguments.sizes else 112
@@ -54,6 +70,9 @@ def main() -> None:
     tell("network", seconds)
     model.compile("sgd", "sparse_categorical_crossentropy")
     clips, labels = batch(arguments.batch_size, 112)
+    if arguments.count:
+        count(model, clips, labels)
+        return
     tell("first step", timed(model.train_on_batch, clips, labels)[1])
     start = time.process_time()
     times = [timed(model.train_on_batch, clips, labels)[1] for _ in range(arguments.steps)]

@@ -23,6 +23,7 @@ import keras_mtnet as mt
 from keras_mtnet import layers, models
 from keras_mtnet.layers.convolutions import ClipConv3D
 from keras_mtnet.models.released_mtnet import TwoStreamEntry, TwoStreamMTBlock
+from keras_mtnet.models.video_model import VideoModel
 
 LAYERS = (
     "soft_pool",
@@ -84,11 +85,12 @@ def one_frame():
     return compute(convolution, clip((2, 1, 6, 6, 4)))
 
 
-def trained(layer):
+def trained(*called, kind=keras.Model):
     """Weights of a small model after a step: hand-written gradients pass through each backend."""
-    inputs = keras.Input((8, 6, 6, 8))
-    x = layer(inputs)
-    model = keras.Model(inputs, keras.layers.GlobalAveragePooling3D()(x))
+    inputs = x = keras.Input((8, 6, 6, 8))
+    for layer in called:
+        x = layer(x)
+    model = kind(inputs, keras.layers.GlobalAveragePooling3D()(x))
     reference.randomize(model, scale=0.7)
     model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
     model.train_on_batch(clip((3, 8, 6, 6, 8)), np.ones((3, 8), "float32"))
@@ -113,6 +115,15 @@ def alike():
     return weights
 
 
+def in_blocks():
+    """A network of plain layers, whose two blocks are of one kind, after a step."""
+    plain = []
+    for name in ("stage1_block1", "stage1_block2"):
+        plain.append(keras.layers.Conv3D(8, 1, name=f"{name}_conv"))
+        plain.append(keras.layers.BatchNormalization(name=f"{name}_bn"))
+    return trained(*plain, kind=VideoModel)
+
+
 def main(path):
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
     assert layers.MTConv and mt.MTNetM
@@ -124,6 +135,7 @@ def main(path):
     results["trained"] = trained(layers.MTConv(8, ratio=0.5))
     results["recomputed"] = trained(layers.MTBlock(8, ratio=0.5, remat=True))
     results["alike"] = alike()
+    results["in_blocks"] = in_blocks()
     pixels = np.arange(12, dtype="uint8").reshape(1, 1, 2, 2, 3)
     normalized = layers.ClipNormalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bgr")(pixels)
     results["normalized"] = normalized
