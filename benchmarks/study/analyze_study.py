@@ -1,6 +1,7 @@
 """Tables and pictures of the study from its raw predictions, as PROTOCOL.md says.
 
     python benchmarks/study/analyze_study.py --data utd_mhad_depth --pictures docs
+    python benchmarks/study/analyze_study.py --data utd_mhad_depth --seeds 0
 
 Prints Markdown: each row's accuracy with its interval, differences from ratio 7/8 with interval and
 p, accuracies by speed, and by class.
@@ -10,6 +11,7 @@ import argparse
 import csv
 import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -122,21 +124,22 @@ def seed_of(file: Path) -> int:
     return int(file.stem.rpartition("_seed")[2])
 
 
-def read_rows(folder: Path) -> dict[str, Runs]:
-    """The rows that have runs, in alphabetical order."""
+def read_rows(folder: Path, seeds: Sequence[int] = ()) -> dict[str, Runs]:
+    """The rows that have runs, in alphabetical order; of these seeds where some are given."""
     files: dict[str, list[Path]] = defaultdict(list)
     for file in sorted(folder.glob("*_fold*_seed*.csv")):
-        if not file.stem.endswith("_history"):
+        if not file.stem.endswith("_history") and (not seeds or seed_of(file) in seeds):
             files[file.stem.split("_fold")[0]].append(file)
     groups = sorted({line["group"] for own in files.values() for f in own for line in read(f)})
     return {row: Runs(own, groups) for row, own in files.items()}
 
 
-def report(folder: Path) -> str:
+def report(folder: Path, seeds: Sequence[int] = ()) -> str:
     """All tables as Markdown."""
-    rows, costs = read_rows(folder), {line["row"]: line for line in read(folder / "runs.csv")}
-    train = defaultdict(list)
-    for line in read(folder / "runs.csv"):
+    rows, runs = read_rows(folder, seeds), read(folder / "runs.csv")
+    runs = [line for line in runs if not seeds or int(line["seed"]) in seeds]
+    costs, train = {line["row"]: line for line in runs}, defaultdict(list)
+    for line in runs:
         train[line["row"]].append(float(line["train_accuracy"]))
     text = ["| row | parameters | multiply-adds | seeds | training | top-1 | 95 % |"]
     text.append("|---|---|---|---|---|---|---|")
@@ -197,10 +200,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
     parser.add_argument("--results", default=HERE / "results", help="folder of the tables")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="of the tables; all")
     parser.add_argument("--pictures", help="folder to draw to")
     arguments = parser.parse_args()
     folder = Path(arguments.results) / arguments.data
-    print(report(folder))
+    print(report(folder, arguments.seeds))
     if arguments.pictures:
         draw(folder, Path(arguments.pictures))
 

@@ -79,6 +79,7 @@ def test_statistics(tmp_path):
     rows = analyze.read_rows(tmp_path)
     better, plain = rows["mtnet_7_8"], rows["mtnet_1"]
     assert plain.accuracy() == pytest.approx(np.mean(levels))
+    assert analyze.read_rows(tmp_path, seeds=[1])["mtnet_1"].seeds == [1]
     assert analyze.paired_p(better, plain) == 2 / 256
     low, high = analyze.difference_interval(better, plain)
     assert low == pytest.approx(0.1) and high == pytest.approx(0.1)
