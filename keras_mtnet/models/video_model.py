@@ -139,11 +139,14 @@ class VideoModel(keras.Model):
             self._check_range(args[0])
         return super().__call__(*args, **kwargs)
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
         """As Keras' own, but where a graph is traced, blocks alike share a function."""
-        if mask is None and graphs.is_shareable(tree.flatten(inputs)[0]) and self._in_blocks:
+        plain = mask is None and not kwargs
+        if plain and graphs.is_shareable(tree.flatten(inputs)[0]) and self._in_blocks:
             return self._in_blocks(inputs, training=training)
-        return super().call(inputs, training=training, mask=mask)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
 
     # In the dict of the instance, where Keras does not see it: it has the layers already.
     _in_blocks = functools.cached_property(in_blocks)
