@@ -96,13 +96,11 @@ def test_blocks_alike_share_a_function():
 
 
 def test_other_wiring_is_of_another_kind():
-    inputs = keras.Input((2, 4, 4, 4))
-    x = inputs
+    inputs = x = keras.Input((2, 4, 4, 4))
     for block in (1, 2, 3):
         name = f"stage1_block{block}"
         y = keras.layers.ReLU(name=f"{name}_relu")(x)
-        z = keras.layers.Subtract(name=name)([x, y] if block < 3 else [y, x])
-        x = z
+        x = keras.layers.Subtract(name=name)([x, y] if block < 3 else [y, x])
     network = VideoModel(inputs, x)
     assert [block.name for block in blocks_of(network)] == ["stage1_block1", "stage1_block2"]
     clip = np.random.default_rng(0).normal(size=(1, 2, 4, 4, 4)).astype("float32")

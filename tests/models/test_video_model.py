@@ -220,9 +220,9 @@ def test_fit_is_silent_about_recurrences_of_one_frame():
     code = """
 import keras_mtnet as mt, keras, numpy as np
 for cell in ("gru", "peephole_lstm"):
-    model = mt.MTNet((8,), (1,), classes=2, input_shape=(1, 16, 16, 3), ratio=1, cell=cell)
+    model = mt.MTNet((8, 16), (1, 1), classes=2, input_shape=(2, 16, 16, 3), cell=cell)
     model.compile("sgd", "sparse_categorical_crossentropy")
-    model.fit(np.zeros((2, 1, 16, 16, 3), "uint8"), np.zeros(2), verbose=0)
+    model.fit(np.zeros((2, 2, 16, 16, 3), "uint8"), np.zeros(2), verbose=0)
 unused = keras.Variable([1.0], name="unused")
 optimizer = keras.optimizers.SGD()
 optimizer.build([unused, model.trainable_variables[0]])
